@@ -1,5 +1,6 @@
 //! The code that all crates of the runtime share: units of configuration values, rate-limited log
-//! lines, checks of the owner and mode of files, and errors with their causes.
+//! lines, checks of the owner and mode of files, errors with their causes, and buffers that
+//! sessions take turns to use.
 //!
 //! This crate knows no socket, timer or task, so the sans-I/O core may use it.
 
@@ -13,6 +14,7 @@ mod file_watch;
 mod fingerprint;
 mod log_limit;
 pub mod ownership;
+pub mod reused;
 pub mod units;
 
 pub use error::{BoxError, Chain};

@@ -1,5 +1,5 @@
-//! A stream that takes back bytes, counts the bytes that pass, and waits while its client is over
-//! its rates.
+//! A stream that takes back bytes, writes messages before the bytes of a library, counts the bytes
+//! that pass, and waits while its client is over its rates.
 
 use std::future::Future as _;
 use std::io;
@@ -15,6 +15,7 @@ use super::frames::Frames;
 use super::meter::RateMeter;
 use super::rate_wait::RateWait;
 use crate::running_time::RunningTime;
+use wireplug_base::reused::Reused;
 
 /// How many bytes of WebSocket frames a library may read in one turn. Bytes that yield no message
 /// would not end its turn otherwise.
@@ -34,6 +35,10 @@ pub(super) struct PrefixedStream<S> {
     /// Whether the underlying stream did not accept the last write. The writer still holds those
     /// bytes.
     pub(super) blocked: bool,
+    /// Bytes that go out before what is written next.
+    first_out: Reused<Vec<u8>>,
+    /// How many of `first_out` are written.
+    first_written: usize,
     /// Counts the bytes and frames that are read.
     meter: RateMeter,
     /// Whether a layer below has already counted the bytes, in their encrypted form.
@@ -61,6 +66,8 @@ impl<S: ByteStream> PrefixedStream<S> {
             heard: false,
             written: 0,
             blocked: false,
+            first_out: Reused::new(),
+            first_written: 0,
             meter,
             counted: false,
             wait: RateWait::default(),
@@ -120,6 +127,33 @@ impl<S: ByteStream> PrefixedStream<S> {
         self.meter.take(frames, if self.counted { 0 } else { bytes.len() as u64 });
     }
 
+    /// Returns the buffer of the bytes that go out before what is written next. They are written
+    /// with the next write or flush.
+    pub(super) fn first_out(&mut self) -> &mut Vec<u8> {
+        self.first_out.get_mut()
+    }
+
+    /// Returns how many of these bytes are not written yet.
+    pub(super) fn first_out_len(&self) -> usize {
+        self.first_out.get().map_or(0, |bytes| bytes.len() - self.first_written)
+    }
+
+    fn poll_first_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(bytes) = self.first_out.get() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &bytes[self.first_written..]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += written as u64;
+            self.first_written += written;
+            if self.first_written == bytes.len() {
+                self.first_out.release();
+                self.first_written = 0;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes back the bytes that were read last.
     pub(super) fn unread(&mut self, mut bytes: Vec<u8>) {
         bytes.append(&mut self.unread);
@@ -176,7 +210,10 @@ impl<S: ByteStream> AsyncRead for PrefixedStream<S> {
 
 impl<S: ByteStream> AsyncWrite for PrefixedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = match self.poll_first_out(cx)? {
+            Poll::Ready(()) => Pin::new(&mut self.stream).poll_write(cx, buf),
+            Poll::Pending => Poll::Pending,
+        };
         self.blocked = written.is_pending();
         let written = ready!(written)?;
         self.written += written as u64;
@@ -184,6 +221,7 @@ impl<S: ByteStream> AsyncWrite for PrefixedStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_first_out(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

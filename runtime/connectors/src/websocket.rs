@@ -1,10 +1,14 @@
 //! WebSocket (RFC 6455), implemented with tokio-tungstenite.
+//!
+//! The library reads, and writes its control frames. Messages for the client are written without
+//! it, because it would keep a buffer as large as the largest of them for each connection. They go
+//! out before what the library writes next, and never into a frame that it has begun.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
@@ -21,10 +25,14 @@ use crate::config::WebSocketConfig;
 
 /// The size of the read buffer in bytes. Each connection allocates one, so it is small. A larger
 /// message enlarges the buffer for a while.
-const READ_BUFFER: usize = 4 << 10;
+const READ_BUFFER: usize = 2 << 10;
 
 /// How many bytes of messages gather before they are written without a flush.
 const WRITE_BUFFER: usize = 64 << 10;
+
+/// The most bytes of control frames that wait in the library. A client that sends pings and reads
+/// no pong cannot make it hold more.
+const CONTROL_FRAMES: usize = 4 << 10;
 
 /// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, less the code).
 const MAX_REASON: usize = 123;
@@ -50,10 +58,8 @@ pub(super) async fn over<S: ByteStream>(
     stream.begin_frames();
     let config = Limits::default()
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        // A message is accepted only when the messages before it have been written, so this limit
-        // is never reached.
-        .max_write_buffer_size(WRITE_BUFFER + 2 * max_message)
+        .write_buffer_size(0)
+        .max_write_buffer_size(CONTROL_FRAMES)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
@@ -70,18 +76,19 @@ pub(super) struct ClientSocket<S> {
     failed: Option<Code>,
     /// Set when the client has sent a close frame. From then on the library writes nothing but its
     /// own close frame. Responses that the client requested before must still be sent, which
-    /// section 5.5.1 allows. They are written before the close frame.
+    /// section 5.5.1 allows. They are written before the close frame, unless the library has begun
+    /// a frame that the stream did not accept whole: then the value is [`Late::Blocked`].
     late: Option<Late>,
     closing: bool,
 }
 
-/// Frames that are written without the library, before its close frame.
-#[derive(Default)]
-struct Late {
-    frames: BytesMut,
-    /// Whether the library has bytes that the stream did not accept. Then nothing can be written
-    /// before its close frame.
-    blocked: bool,
+/// Whether messages can still be sent after the client's close frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Late {
+    Open,
+    /// The library has bytes that the stream did not accept. Then nothing can be written before its
+    /// close frame.
+    Blocked,
 }
 
 impl<S: ByteStream> MessageSocket for ClientSocket<S> {
@@ -99,8 +106,8 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
                 // The library has queued the pong already.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(_))) => {
-                    let blocked = self.socket.get_ref().blocked;
-                    self.late.get_or_insert_with(|| Late { frames: BytesMut::new(), blocked });
+                    let late = if self.socket.get_ref().blocked { Late::Blocked } else { Late::Open };
+                    self.late.get_or_insert(late);
                     Ok(None)
                 }
                 None => Ok(None),
@@ -126,35 +133,33 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.late.is_some() {
-            return self.poll_late(cx);
+        let stream = self.socket.get_ref();
+        if self.late.is_none() && stream.blocked {
+            // The library has begun a frame.
+            return Pin::new(&mut self.socket).poll_flush(cx).map_err(into_io);
         }
-        Pin::new(&mut self.socket).poll_ready(cx).map_err(into_io)
+        if stream.first_out_len() < WRITE_BUFFER {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(self.socket.get_mut()).poll_flush(cx)
     }
 
     fn send(&mut self, message: Bytes, text: bool) -> io::Result<()> {
-        let message = if text {
-            Message::Text(
-                Utf8Bytes::try_from(message)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
-            )
-        } else {
-            Message::Binary(message)
-        };
-        match &mut self.late {
-            None => Pin::new(&mut self.socket).start_send(message).map_err(into_io),
-            Some(Late { blocked: true, .. }) => Err(io::ErrorKind::BrokenPipe.into()),
-            Some(Late { frames, .. }) => {
-                let data = if text { Data::Text } else { Data::Binary };
-                let frame = Frame::message(message.into_data(), OpCode::Data(data), true);
-                frame.format(&mut frames.writer()).map_err(into_io)
-            }
+        if self.late == Some(Late::Blocked) {
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
+        if text {
+            str::from_utf8(&message).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+        let data = if text { Data::Text } else { Data::Binary };
+        let frame = Frame::message(message, OpCode::Data(data), true);
+        frame.format(self.socket.get_mut().first_out()).map_err(into_io)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.late.is_some() {
-            return self.poll_late(cx);
+            // The library would write its close frame.
+            return Pin::new(self.socket.get_mut()).poll_flush(cx);
         }
         Pin::new(&mut self.socket).poll_flush(cx).map_err(into_io)
     }
@@ -196,20 +201,6 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
 }
 
 impl<S: ByteStream> ClientSocket<S> {
-    /// Writes the frames that must be sent before the close frame.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(Late { frames, .. }) = &mut self.late else { return Poll::Ready(Ok(())) };
-        let mut stream = Pin::new(self.socket.get_mut());
-        while !frames.is_empty() {
-            let written = ready!(stream.as_mut().poll_write(cx, frames))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            frames.advance(written);
-        }
-        stream.poll_flush(cx)
-    }
-
     /// Reads and discards input until the client has closed. If a socket is dropped with unread
     /// input, the connection is reset, and the client may lose the close frame that says why.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -237,7 +228,7 @@ fn into_io(error: Error) -> io::Error {
 mod tests {
     use std::future::poll_fn;
 
-    use futures_util::StreamExt as _;
+    use futures_util::{SinkExt as _, StreamExt as _};
     use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
     use tokio::sync::mpsc;
     use tokio_tungstenite::client_async;
@@ -299,5 +290,43 @@ mod tests {
             let message = client.next().await.expect("one").expect("whole");
             assert_eq!(message, Message::text(format!("message {n}")));
         }
+    }
+
+    /// The library answers a ping while a message is written in part. The pong comes behind the
+    /// message, and the next message behind the pong that has begun.
+    #[tokio::test]
+    async fn a_pong_does_not_come_into_a_message() {
+        let (client, server) = duplex(64);
+        let rules = WebSocketConfig::default();
+        let upgrade = open(PrefixedStream::new(server), 1000, &rules);
+        let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
+        let (mut client, _) = client.expect("it upgrades");
+        let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
+            panic!("WebSocket has messages")
+        };
+
+        let first = Bytes::from(vec![1; 1000]);
+        poll_fn(|cx| socket.poll_ready(cx)).await.expect("it lives");
+        socket.send(first.clone(), false).expect("it lives");
+        assert!(poll_fn(|cx| Poll::Ready(socket.poll_flush(cx))).await.is_pending());
+        client.send(Message::Ping("still there?".into())).await.expect("it lives");
+        assert!(poll_fn(|cx| Poll::Ready(socket.poll_receive(cx))).await.is_pending());
+
+        let second = Bytes::from(vec![2; 100]);
+        let sending = async {
+            poll_fn(|cx| socket.poll_ready(cx)).await.expect("it lives");
+            socket.send(second.clone(), false).expect("it lives");
+            poll_fn(|cx| socket.poll_flush(cx)).await.expect("it lives");
+        };
+        let receiving = async {
+            let mut received = Vec::new();
+            while received.len() < 3 {
+                received.push(client.next().await.expect("one").expect("whole"));
+            }
+            received
+        };
+        let ((), received) = tokio::join!(sending, receiving);
+        let pong = Message::Pong("still there?".into());
+        assert_eq!(received, [Message::Binary(first), pong, Message::Binary(second.clone())]);
     }
 }

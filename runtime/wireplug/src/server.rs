@@ -1,7 +1,7 @@
 //! The server. It combines connectors, codecs, framing and sessions into the path of a packet.
 //!
-//! [`serve`] prepares one connection: admission, socket, codec, framing and session. [`connection`]
-//! moves its packets.
+//! [`prepare`] prepares one connection: admission, socket, codec, framing and session.
+//! [`connection`] moves its packets.
 //!
 //! | file | its job |
 //! |---|---|
@@ -52,7 +52,7 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, error, info, warn};
 
-use self::admission::{Admission, ConnectionLimit};
+use self::admission::{Admission, Admitted, ConnectionLimit, Permit};
 pub use self::awake::AwakeStatus;
 use self::awake::{AwakeLimit, needs_place};
 use self::budget::opening_turn;
@@ -151,18 +151,47 @@ async fn serve_client(
     }
 }
 
-/// Prepares one client's connection (admission, socket, codec, framing and session), runs it, and
-/// returns why it ended. Sets `known` to the session as soon as the application can learn of the
-/// session.
+/// Prepares one client's connection, runs it, and returns why it ended. Sets `known` to the session
+/// as soon as the application can learn of the session.
 async fn serve(
     server: &Arc<ServerState>,
-    listener: &ListenerContext,
+    listener: &Arc<ListenerContext>,
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
     known: &mut Option<Session>,
 ) -> CloseReason {
-    let ListenerContext { slot, admission, limits, max_datagram } = listener;
+    // The preparation needs more memory than all that follows. It is in a box, so that the task of
+    // an open connection does not keep this memory.
+    let prepared = Box::pin(prepare(server, listener, id, incoming, stop, known)).await;
+    match prepared {
+        Ok(Prepared { connection, admitted, permit }) => {
+            let reason = connection.run().await;
+            drop((admitted, permit));
+            reason
+        }
+        Err(reason) => reason,
+    }
+}
+
+/// A connection that is ready to run, and what it holds until it ends.
+struct Prepared<'a> {
+    connection: Box<Connection>,
+    admitted: Option<Admitted<'a>>,
+    permit: Permit,
+}
+
+/// Prepares one client's connection: admission, socket, codec, framing and session. Returns the
+/// reason if the client gets no session.
+async fn prepare<'a>(
+    server: &Arc<ServerState>,
+    listener: &'a Arc<ListenerContext>,
+    id: SessionId,
+    incoming: Incoming,
+    stop: &CancellationToken,
+    known: &mut Option<Session>,
+) -> Result<Prepared<'a>, CloseReason> {
+    let ListenerContext { slot, admission, limits, max_datagram } = &**listener;
     let mut accepted = server.time.now();
 
     // Admission. The address of a client behind a load balancer is known only when the connection
@@ -171,26 +200,26 @@ async fn serve(
     let at_once = if behind_proxy { Ok(None) } else { admission.admit_to(slot, &address).map(Some) };
     let mut admitted = match at_once {
         Ok(admitted) => admitted,
-        Err(reason) => return reason,
+        Err(reason) => return Err(reason),
     };
-    let Some(_permit) = server.connections.take() else { return CloseReason::ServerFull };
+    let Some(permit) = server.connections.take() else { return Err(CloseReason::ServerFull) };
 
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
-        () = stop.cancelled() => return CloseReason::Shutdown,
+        () = stop.cancelled() => return Err(CloseReason::Shutdown),
         opened = server.time.timeout(limits.handshake_limit(), open) => opened,
     };
     let Opened { transport, client, attributes, meter, starttls, socket } = match opened {
         Some(Ok(opened)) => opened,
         Some(Err(error)) => {
-            return match error.kind() {
+            return Err(match error.kind() {
                 io::ErrorKind::TimedOut if error.raw_os_error().is_none() => CloseReason::FirstByteTimeout,
                 io::ErrorKind::UnexpectedEof => CloseReason::ClientClosed,
                 io::ErrorKind::PermissionDenied => CloseReason::Forbidden(Reason::new(error.to_string())),
                 _ => error.into(),
-            };
+            });
         }
-        None => return CloseReason::HandshakeTimeout,
+        None => return Err(CloseReason::HandshakeTimeout),
     };
     if let Some(client) = &client {
         Span::current().record("client", client);
@@ -199,7 +228,7 @@ async fn serve(
     if behind_proxy {
         admitted = match admission.admit_to(slot, &address) {
             Ok(admitted) => Some(admitted),
-            Err(reason) => return reason,
+            Err(reason) => return Err(reason),
         };
     }
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
@@ -210,10 +239,12 @@ async fn serve(
         true => {
             let place = server.awake.wait(|| server.time.now());
             let place = tokio::select! {
-                () = stop.cancelled() => return CloseReason::Shutdown,
+                () = stop.cancelled() => return Err(CloseReason::Shutdown),
                 place = server.time.timeout(OPEN_TIMEOUT, place) => place,
             };
-            let Some(place) = place else { return turn_away(server, socket, CloseReason::ServerFull).await };
+            let Some(place) = place else {
+                return Err(turn_away(server, socket, CloseReason::ServerFull).await);
+            };
             Some(place)
         }
         false => None,
@@ -222,10 +253,12 @@ async fn serve(
     // While the codec is over its budget of CPU time, sessions open one after the other. A client
     // that waits for its turn is on no generation yet, so no swap waits for the client.
     let turn = tokio::select! {
-        () = stop.cancelled() => return CloseReason::Shutdown,
+        () = stop.cancelled() => return Err(CloseReason::Shutdown),
         turn = server.time.timeout(limits.handshake_limit(), opening_turn(slot.cpu())) => turn,
     };
-    let Some(turn) = turn else { return turn_away(server, socket, CloseReason::HandshakeTimeout).await };
+    let Some(turn) = turn else {
+        return Err(turn_away(server, socket, CloseReason::HandshakeTimeout).await);
+    };
     // This time does not count towards the client's deadlines.
     accepted += server.time.now() - waits;
 
@@ -234,7 +267,7 @@ async fn serve(
     let session = Session::new(id, client, outbox.clone(), server.sessions.clone());
     let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
         drop((turn, place));
-        return turn_away(server, socket, CloseReason::Suspended).await;
+        return Err(turn_away(server, socket, CloseReason::Suspended).await);
     };
     // A canary may use another pool than the current generation.
     let place = match (needs_place(lease.generation()), place) {
@@ -264,7 +297,7 @@ async fn serve(
                 CodecError::Refused(reason) => CloseReason::Refused(reason),
                 error => CloseReason::CodecFault(error),
             };
-            return turn_away(server, socket, reason).await;
+            return Err(turn_away(server, socket, reason).await);
         }
     };
 
@@ -292,15 +325,15 @@ async fn serve(
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
     let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer, now);
     drop(turn);
-    let connection = Connection::new(
+    let connection = Box::new(Connection::new(
         Arc::clone(server),
-        *limits,
+        Arc::clone(listener),
         (socket, meter, starttls),
         machine,
         session.clone(),
         (lease, link, place),
         accepted,
-    );
+    ));
     *known = Some(session.clone());
     server.sessions.insert(session.clone());
     if stop.is_cancelled() {
@@ -308,9 +341,7 @@ async fn serve(
         // of.
         session.close(CloseReason::Shutdown);
     }
-    let reason = connection.run().await;
-    drop(admitted);
-    reason
+    Ok(Prepared { connection, admitted, permit })
 }
 
 /// Ends a connection that got no session. A WebSocket client receives the reason.

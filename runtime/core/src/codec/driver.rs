@@ -25,8 +25,7 @@ pub use stream::{Cut, StreamRules};
 use self::allowed::Call;
 use self::sleep::Callee;
 use super::{
-    Abilities, Cause, Codec, CodecError, CodecSession, Encoded, Event, Events, Frames, Instant, Role,
-    Violation,
+    Abilities, Cause, Codec, CodecError, CodecSession, Event, Events, Frames, Instant, Role, Violation,
 };
 use crate::framing::Packets;
 
@@ -66,7 +65,6 @@ pub struct SessionDriver<S> {
     fault: Option<CodecError>,
     // These buffers are reused for each call.
     events: Events,
-    encoded: Encoded,
     frames: Frames,
 }
 
@@ -88,7 +86,6 @@ impl<S: CodecSession> SessionDriver<S> {
             timer: None,
             fault: None,
             events: Events::new(),
-            encoded: Encoded::default(),
             frames: Frames::default(),
         }
     }

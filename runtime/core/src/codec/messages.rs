@@ -171,6 +171,20 @@ pub struct Encoded {
     pub refused: Vec<Refusal>,
 }
 
+wireplug_base::reusable!(Messages, Messages::is_empty, |messages, kept| {
+    messages.clear();
+    messages.shrink_to(kept);
+});
+
+wireplug_base::reusable!(
+    Encoded,
+    |encoded| encoded.packets.is_empty() && encoded.refused.is_empty(),
+    |encoded, kept| {
+        encoded.clear();
+        encoded.shrink_to(kept);
+    }
+);
+
 impl Encoded {
     /// Removes all packets and refusals; the buffers stay allocated.
     pub fn clear(&mut self) {
@@ -180,7 +194,7 @@ impl Encoded {
     }
 
     /// Frees capacity above this number of bytes.
-    pub(super) fn shrink_to(&mut self, bytes: usize) {
+    fn shrink_to(&mut self, bytes: usize) {
         self.packets.shrink_to(bytes);
         self.sources.shrink_to(bytes / size_of::<u32>());
     }

@@ -17,6 +17,11 @@ pub struct Packets {
     pub ends: Vec<u32>,
 }
 
+wireplug_base::reusable!(Packets, Packets::is_empty, |packets, kept| {
+    packets.clear();
+    packets.shrink_to(kept);
+});
+
 impl Packets {
     /// The largest number of packets in one batch. The contract with codecs sets it.
     pub const MAX: usize = 256;

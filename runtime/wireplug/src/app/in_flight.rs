@@ -70,6 +70,13 @@ impl InFlight {
         self.waiting.len() + self.queue.len()
     }
 
+    /// Frees the memory of the queue, if no request waits for its turn.
+    pub(crate) fn free(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+
     /// Starts a request, or queues it until its turn comes. Returns `Ready` if it is answered at
     /// once.
     pub(crate) fn start(

@@ -33,11 +33,11 @@ use tokio::time::Instant;
 use self::codec_side::CodecSide;
 use self::timer::ConnectionTimer;
 use self::transport::Transport;
-use super::ServerState;
 use super::awake::AwakePlace;
 use super::deadlines::Observed;
 use super::peer::Link;
 use super::rate::Seen;
+use super::{ListenerContext, ServerState};
 use crate::app::{InFlight, Request, Response, Ticket};
 use crate::config::ClientLimits;
 use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
@@ -55,7 +55,7 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// One open connection.
 pub(super) struct Connection {
     server: Arc<ServerState>,
-    limits: ClientLimits,
+    listener: Arc<ListenerContext>,
     transport: Transport,
     codec: CodecSide,
     session: Session,
@@ -66,7 +66,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(
         server: Arc<ServerState>,
-        limits: ClientLimits,
+        listener: Arc<ListenerContext>,
         (socket, meter, starttls): (Socket, Option<RateMeter>, Option<StartTls>),
         machine: Machine,
         session: Session,
@@ -74,17 +74,25 @@ impl Connection {
         accepted: Instant,
     ) -> Self {
         let time = server.time.clone();
+        let limits = &listener.limits;
         let transport = Transport::new(socket, starttls, (limits.handshake_limit(), time.clone()));
         let wants_first_byte = transport.wants_first_byte();
-        let timer = ConnectionTimer::new(&limits, accepted, wants_first_byte, meter, time.clone());
+        let timer = ConnectionTimer::new(limits, accepted, wants_first_byte, meter, time.clone());
         let codec =
             CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
-        Self { server, limits, transport, codec, session, in_flight: InFlight::new(), timer }
+        Self { server, listener, transport, codec, session, in_flight: InFlight::new(), timer }
     }
 
     /// Serves the client until the connection ends, and returns why it ended.
-    pub(super) async fn run(mut self) -> CloseReason {
+    pub(super) async fn run(mut self: Box<Self>) -> CloseReason {
         let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
+        // The future of the end is in a box, so that the task of an open connection does not keep
+        // the memory for it.
+        Box::pin(self.end(reason)).await
+    }
+
+    /// Ends the connection after its last turn, and returns the reason to report.
+    async fn end(&mut self, reason: CloseReason) -> CloseReason {
         let machine = self.codec.machine();
         let incomplete = machine.is_partial() || !machine.is_established();
         let reason = self.transport.explain(reason, incomplete);
@@ -116,6 +124,10 @@ impl Connection {
             Some(fault) => CloseReason::CodecFault(fault.clone()),
             None => reason,
         }
+    }
+
+    fn limits(&self) -> &ClientLimits {
+        &self.listener.limits
     }
 
     // === turns ===
@@ -176,7 +188,7 @@ impl Connection {
                 let busy = had_its_turn || self.transport.has_unread();
                 self.codec.sleep_as_asked(busy, self.server.time.now());
             }
-            if let Poll::Ready(reason) = self.timer.poll(&self.limits, &mut self.codec, cx) {
+            if let Poll::Ready(reason) = self.timer.poll(&self.listener.limits, &mut self.codec, cx) {
                 return Poll::Ready(reason);
             }
             let timed = self.codec.held_until();
@@ -209,6 +221,12 @@ impl Connection {
         let tally = self.take_tally();
         self.server.counters.add(tally);
         self.codec.count_packets(tally.packets_in, tally.packets_out);
+        if tally == Tally::default() {
+            // Nothing came or went in this turn: the timer was set too early, or is due. The client
+            // has been idle, and its queues need no memory.
+            self.codec.free();
+            self.in_flight.free();
+        }
         let machine = self.codec.machine();
         let (is_partial, established) = (machine.is_partial(), machine.is_established());
         let traffic = self.transport.traffic();
@@ -264,12 +282,12 @@ impl Connection {
     /// read may bring many small requests with large responses, so this is checked for each
     /// handler.
     fn may_start(&mut self) -> bool {
-        self.in_flight.len() < self.limits.max_in_flight && !self.is_high() && self.codec.may_call()
+        self.in_flight.len() < self.limits().max_in_flight && !self.is_high() && self.codec.may_call()
     }
 
     /// Returns whether the bytes that wait for the client have reached the high-water mark.
     fn is_high(&mut self) -> bool {
-        self.codec.waiting() >= self.limits.high_water
+        self.codec.waiting() >= self.limits().high_water
     }
 
     /// Reads from the socket, and decodes at most one batch. The next call begins with the rest.
@@ -364,10 +382,10 @@ impl Connection {
         if !self.codec.may_encode() {
             return false;
         }
-        if !self.is_high() && self.timer.gathers(self.limits.flush_interval) {
+        if !self.is_high() && self.timer.gathers(self.listener.limits.flush_interval) {
             return false;
         }
-        self.codec.encode(self.limits.high_water);
+        self.codec.encode(self.listener.limits.high_water);
         let more = self.codec.has_messages();
         self.timer.set_flush_due(more);
         more && !self.codec.has_had_turn()

@@ -30,6 +30,7 @@ mod sleep;
 mod stream;
 mod undecoded;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -40,6 +41,7 @@ use self::undecoded::Undecoded;
 use super::{CloseReason, Outbox, Output, Tally};
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Codec, CodecError, CodecSession as _, CpuTime, Instant, Messages, Reason, Violation};
+use wireplug_base::reused::Reused;
 use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::driver::{CallError, NotAllowed, SessionDriver, StreamRules};
 use wireplug_core::framing::{Joiner, Layout, Packets, Payload, Splitter};
@@ -87,8 +89,8 @@ pub(crate) struct Machine {
     listener_max_packet: usize,
     /// The most packets or messages of one call of the codec.
     batch: usize,
-    /// The messages of one call. The buffer is reused.
-    messages: Arc<Messages>,
+    /// The messages of one call.
+    messages: Reused<Arc<Messages>>,
 }
 
 impl Machine {
@@ -124,7 +126,7 @@ impl Machine {
             max_packet,
             listener_max_packet,
             batch: batch_of(codec),
-            messages: Arc::default(),
+            messages: Reused::new(),
         };
         machine.effects.outbox.set_max_sent_requests(codec.description().client_requests);
         if machine.driver.is_established() {
@@ -168,6 +170,16 @@ impl Machine {
 
     pub(crate) fn output(&mut self) -> &mut Output {
         &mut self.effects.output
+    }
+
+    /// Frees the memory of the queues that are empty.
+    pub(crate) fn free(&mut self) {
+        let Effects { actions, output, outbox, .. } = &mut self.effects;
+        if actions.is_empty() {
+            *actions = VecDeque::new();
+        }
+        output.free();
+        outbox.free();
     }
 
     /// Whether the beginning of a packet waits for the rest.
@@ -232,7 +244,3 @@ impl Machine {
 fn batch_of(codec: &dyn Codec) -> usize {
     if codec.abilities().batch || codec.cpu_account().is_none() { Packets::MAX } else { 1 }
 }
-
-/// The capacity that an empty batch keeps for the next one, in bytes. It is enough for most
-/// batches, and costs an idle connection little memory.
-const KEPT: usize = 8 << 10;

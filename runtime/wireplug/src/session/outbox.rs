@@ -319,6 +319,11 @@ impl Outbox {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
+    /// Frees the memory of the queue, if no message waits.
+    pub(crate) fn free(&self) {
+        self.lock().queue.free();
+    }
+
     /// Returns how many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().queue.len()

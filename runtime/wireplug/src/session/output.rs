@@ -4,11 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use wireplug_base::reused::Reused;
 use wireplug_core::framing::{JoinError, Joiner};
-
-/// The capacity that an empty buffer keeps, in bytes. It is small, so that an idle connection holds
-/// little memory.
-const KEPT: usize = 4 << 10;
 
 /// The memory that a message takes up beside its content, in bytes. It is counted, so that the
 /// number of empty messages that wait is bounded too.
@@ -26,7 +23,7 @@ pub(crate) enum Output {
 /// Bytes for a stream. The first `written` of them are written already.
 #[derive(Debug, Default)]
 pub(crate) struct StreamOutput {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Reused<Vec<u8>>,
     written: usize,
 }
 
@@ -104,7 +101,7 @@ impl Output {
     /// Returns an error if the packet cannot be framed.
     pub(crate) fn push(&mut self, packet: &[u8], joiner: &Joiner) -> Result<(), JoinError> {
         match self {
-            Output::Stream(output) => joiner.join(packet, &mut output.bytes).map(drop),
+            Output::Stream(output) => joiner.join(packet, output.bytes.get_mut()).map(drop),
             Output::Messages(output) => output.push(packet, joiner),
         }
     }
@@ -152,6 +149,15 @@ impl Output {
         }
     }
 
+    /// Frees the memory of the queue, if nothing is to be written. A stream holds none then.
+    pub(crate) fn free(&mut self) {
+        if let Output::Messages(output) = self
+            && output.is_empty()
+        {
+            output.queue = VecDeque::new();
+        }
+    }
+
     /// Returns the size of everything that is still to be written, in bytes.
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -164,20 +170,20 @@ impl Output {
 impl StreamOutput {
     /// Returns the bytes that are to be written next.
     pub(crate) fn front(&self) -> &[u8] {
-        &self.bytes[self.written..]
+        self.bytes.get().map_or(&[], |bytes| &bytes[self.written..])
     }
 
     /// Notes that `count` bytes of the front are written.
     pub(crate) fn advance(&mut self, count: usize) {
         self.written += count;
-        if self.written == self.bytes.len() {
-            self.bytes.clear();
-            self.bytes.shrink_to(KEPT);
+        let rest = self.front().len();
+        if rest == 0 {
+            self.bytes.release();
             self.written = 0;
-        } else if self.written >= self.front().len() {
+        } else if self.written >= rest {
             // If a client never reads all bytes, the written ones must not pile up. This moves at
             // most as many bytes as were written.
-            self.bytes.drain(..self.written);
+            self.bytes.get_mut().drain(..self.written);
             self.written = 0;
         }
     }

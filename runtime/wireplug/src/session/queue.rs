@@ -165,6 +165,13 @@ impl MessageQueue {
         Some(waiting)
     }
 
+    /// Frees the memory of the queue, if no message waits.
+    pub(crate) fn free(&mut self) {
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+    }
+
     /// Returns how many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()

@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use super::{Call, CallError, NotAllowed, SessionDriver, SessionPhase};
 use crate::codec::{CodecSession, Encoded, Instant, MessageRef, Messages, Role};
-
-/// The capacity that an empty batch of packets keeps for the next batch, in bytes. It is enough for
-/// most batches, and small for an idle connection.
-const KEPT: usize = 8 << 10;
+use wireplug_base::reused::Reused;
 
 /// What the driver does with a message before it calls the codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,12 +129,13 @@ impl<S: CodecSession> SessionDriver<S> {
                 Role::Notice | Role::Request => {}
             }
         }
-        self.encoded.clear();
-        let called = self.callee.call().encode(messages, now, &mut self.encoded);
-        let checked = called.and_then(|()| Ok(self.encoded.check(messages.len())?));
+        let mut encoded = Reused::<Encoded>::new();
+        let encoded = encoded.get_mut();
+        let called = self.callee.call().encode(messages, now, encoded);
+        let checked = called.and_then(|()| Ok(encoded.check(messages.len())?));
         checked.map_err(|error| self.failed(error))?;
 
-        let Encoded { packets, sources, refused } = &self.encoded;
+        let Encoded { packets, sources, refused } = &*encoded;
         let mut failed: Vec<usize> = Vec::new();
         for refusal in refused {
             let message = refusal.message as usize;
@@ -172,7 +170,6 @@ impl<S: CodecSession> SessionDriver<S> {
         }
         failed.sort_unstable();
         failed.dedup();
-        self.encoded.shrink_to(KEPT);
         Ok(failed)
     }
 }

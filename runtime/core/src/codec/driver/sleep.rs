@@ -1,7 +1,7 @@
 //! Sleeping sessions: the session of the codec is gone, and its saved state is kept.
 
 use super::{CallError, SessionDriver, SessionPhase};
-use crate::codec::{CodecSession, Encoded, Events, Frames};
+use crate::codec::{CodecSession, Events, Frames};
 
 /// The codec's session, while it can be called.
 pub(super) struct Callee<S> {
@@ -46,7 +46,7 @@ impl<S: CodecSession> SessionDriver<S> {
         let size = state.len();
         self.callee.saved = Some(state);
         // A session that sleeps holds no buffers.
-        (self.events, self.encoded, self.frames) = (Events::new(), Encoded::default(), Frames::default());
+        (self.events, self.frames) = (Events::new(), Frames::default());
         Ok(size)
     }
 }

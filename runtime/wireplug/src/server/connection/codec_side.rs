@@ -295,6 +295,11 @@ impl CodecSide {
         self.machine.output()
     }
 
+    /// Frees the memory of the queues that are empty.
+    pub(super) fn free(&mut self) {
+        self.machine.free();
+    }
+
     // === counts and faults ===
 
     /// Returns the counts since the last call.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Machine;
 use super::effects::Effects;
-use super::{KEPT, Machine};
 use crate::codec::{Cause, Instant, MessageRef, Messages, Reason, Role};
 use crate::session::acks::Acks;
 use crate::session::broadcast::{Shared, Sharing};
@@ -64,7 +64,7 @@ impl Machine {
         match shared {
             Shared::Packets(packets) => self.put_packets(&packets),
             Shared::Apart => {
-                let batch = Arc::make_mut(&mut self.messages);
+                let batch = Arc::make_mut(self.messages.get_mut());
                 batch.clear();
                 batch.push((&push.message).into());
                 self.encode(now);
@@ -111,9 +111,8 @@ impl Machine {
 
     /// Fills a batch from the outbox. Returns false if there is nothing to encode.
     fn gather(&mut self) -> bool {
-        let batch = Arc::make_mut(&mut self.messages);
+        let batch = Arc::make_mut(self.messages.get_mut());
         batch.clear();
-        batch.shrink_to(KEPT);
         let (driver, max_packet, max_messages) = (&self.driver, self.max_packet, self.batch);
         let Effects { acks, tally, outbox, .. } = &mut self.effects;
         let acks = &*acks;
@@ -159,19 +158,24 @@ impl Machine {
         });
         // The id of a notice is 0, and no request has this id.
         unsent.into_iter().for_each(|(id, error)| outbox.fail_request(id, error));
-        !batch.is_empty()
+        let gathered = !batch.is_empty();
+        if !gathered {
+            self.messages.release();
+        }
+        gathered
     }
 
     /// Encodes the batch. Responses that the codec refused, or whose packets cannot be framed, are
     /// encoded once more, as failed.
     fn encode(&mut self, now: Instant) {
-        let ack = match &self.messages.heads[..] {
+        let batch = &*self.messages.get_mut();
+        let ack = match &batch.heads[..] {
             [only] if only.role == Role::Response => self.effects.acks.take_response(only.id),
             _ => None,
         };
-        let (effects, messages) = (&mut self.effects, &*self.messages);
+        let (effects, messages) = (&mut self.effects, &**batch);
         let mut packets = PacketOutput { effects, messages, ack, refused: Vec::new() };
-        let encoded = self.driver.encode(&self.messages, now, &mut packets);
+        let encoded = self.driver.encode(batch, now, &mut packets);
         let encoded = match encoded {
             Ok(Some(_)) if packets.effects.unsendable.is_some() => Ok(()),
             Ok(Some(failed)) => {
@@ -183,6 +187,7 @@ impl Machine {
         };
         // The response has no form on the wire.
         let unused = packets.ack;
+        self.messages.release();
         self.settle(encoded);
         self.end_if_unsendable();
         if let Some(ack) = unused {

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::KEPT;
+use wireplug_base::reused::Reused;
 use wireplug_core::codec::Next;
 use wireplug_core::codec::driver::{Cut, StreamRules};
 use wireplug_core::framing::SplitError;
 
+/// The capacity that a short rest of the stream keeps, in bytes.
+const KEPT: usize = 8 << 10;
+
 /// The bytes of a stream that the codec cuts itself. They begin at the start of a packet.
 pub(super) struct Stream {
     /// The buffer is shared with the sandbox during a call.
-    bytes: Arc<Vec<u8>>,
+    bytes: Reused<Arc<Vec<u8>>>,
     /// The number of bytes from which on the codec is called.
     need: usize,
     /// Whether whole packets may be left after a call.
@@ -31,7 +34,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(rules: StreamRules, whole_messages: bool, max_batch: usize) -> Self {
         Self {
-            bytes: Arc::default(),
+            bytes: Reused::new(),
             need: 1,
             is_in_the_middle: false,
             whole_messages,
@@ -60,26 +63,32 @@ impl Stream {
             // What the codec needed at the end of the message before says nothing about this one.
             self.need = 1;
         }
-        let room = self.max_batch.saturating_sub(self.bytes.len());
+        let room = self.max_batch.saturating_sub(self.len());
         let (now, later) = input.split_at(room.min(input.len()));
-        Arc::make_mut(&mut self.bytes).extend_from_slice(now);
+        if !now.is_empty() {
+            Arc::make_mut(self.bytes.get_mut()).extend_from_slice(now);
+        }
         *input = later;
         self.ends_message = later.is_empty();
         // A message of whole packets is decoded before the next one comes.
-        !self.whole_messages && self.bytes.len() < self.max_batch
+        !self.whole_messages && self.len() < self.max_batch
     }
 
     /// Returns the bytes of the next call and how many of them were passed before, or `None` if the
     /// codec waits for more.
     pub(super) fn next_call(&self) -> Option<(&Arc<Vec<u8>>, usize)> {
-        (self.bytes.len() >= self.need && self.broken.is_none()).then_some((&self.bytes, self.passed))
+        let bytes = self.bytes.get()?;
+        (bytes.len() >= self.need && self.broken.is_none()).then_some((bytes, self.passed))
     }
 
     /// Removes the packets that were cut.
     pub(super) fn advance(&mut self, cut: &Cut) {
-        let bytes = Arc::make_mut(&mut self.bytes);
+        let bytes = Arc::make_mut(self.bytes.get_mut());
         bytes.drain(..cut.consumed);
-        if bytes.len() <= KEPT && bytes.capacity() > 2 * KEPT {
+        let rest = bytes.len();
+        if rest == 0 {
+            self.bytes.release();
+        } else if rest <= KEPT && bytes.capacity() > 2 * KEPT {
             bytes.shrink_to(KEPT);
         }
         // Bytes behind a full batch were passed, but the client did not cause another call for
@@ -88,7 +97,7 @@ impl Stream {
         self.need = match &cut.next {
             Ok(Next::Full | Next::StartTls) => 1,
             Ok(Next::Need(need)) => {
-                self.passed = bytes.len();
+                self.passed = rest;
                 *need as usize
             }
             Err(error) => {
@@ -96,21 +105,28 @@ impl Stream {
                 usize::MAX
             }
         };
-        self.is_in_the_middle = self.bytes.len() >= self.need;
-        if self.whole_messages && self.ends_message && !self.is_in_the_middle && !self.bytes.is_empty() {
+        self.is_in_the_middle = rest >= self.need;
+        if self.whole_messages && self.ends_message && !self.is_in_the_middle && rest > 0 {
             self.broken.get_or_insert(SplitError::PartialMessage);
         }
     }
 
     /// Forgets the bytes of a call that failed.
     pub(super) fn discard(&mut self) {
-        (self.bytes, self.need, self.is_in_the_middle) = (Arc::default(), 1, false);
+        self.bytes.release();
+        (self.need, self.is_in_the_middle) = (1, false);
     }
 
     /// Takes out the bytes that no longer belong to the codec, because TLS begins with them.
     pub(super) fn take_rest(&mut self) -> Vec<u8> {
         (self.passed, self.is_in_the_middle) = (0, false);
-        std::mem::take(Arc::make_mut(&mut self.bytes))
+        let rest = self.bytes.get().map_or_else(Vec::new, |bytes| bytes.to_vec());
+        self.bytes.release();
+        rest
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.get().map_or(0, |bytes| bytes.len())
     }
 
     /// Whether the beginning of a packet waits for the rest.

@@ -2,29 +2,29 @@
 
 use std::sync::Arc;
 
-use super::KEPT;
+use wireplug_base::reused::Reused;
 use wireplug_core::codec::batch_bytes;
 use wireplug_core::framing::{Packets, Split, SplitError, Splitter};
 
 /// Packets that wait to be decoded, and the beginning of the next one.
 pub(super) struct Undecoded {
     splitter: Splitter,
-    // The buffer is reused.
-    packets: Arc<Packets>,
+    packets: Reused<Arc<Packets>>,
     /// How many of `packets` are decoded already.
     decoded: usize,
     /// Set if the batch was full and yet no input is left: what is left is an empty message, or a
     /// packet whose last bytes the splitter has. The value says whether the message is text.
     left: Option<bool>,
     /// The packets of the next call, if it does not get all of `packets`.
-    some: Arc<Packets>,
+    some: Reused<Arc<Packets>>,
     /// The framing error behind the packets.
     broken: Option<SplitError>,
 }
 
 impl Undecoded {
     pub(super) fn new(splitter: Splitter) -> Self {
-        Self { splitter, packets: Arc::default(), decoded: 0, left: None, some: Arc::default(), broken: None }
+        let (packets, some) = (Reused::new(), Reused::new());
+        Self { splitter, packets, decoded: 0, left: None, some, broken: None }
     }
 
     /// Sets the largest packet, in bytes, from now on.
@@ -56,8 +56,13 @@ impl Undecoded {
             *input = &[];
             return false;
         }
-        match self.splitter.split(input, is_text, Arc::make_mut(&mut self.packets)) {
-            Ok(Split::Done) => true,
+        match self.splitter.split(input, is_text, Arc::make_mut(self.packets.get_mut())) {
+            Ok(Split::Done) => {
+                if self.packets.is_empty() {
+                    self.packets.release();
+                }
+                true
+            }
             Ok(Split::Full) => {
                 self.left = input.is_empty().then_some(is_text);
                 false
@@ -78,25 +83,25 @@ impl Undecoded {
         {
             self.cut(&mut &[][..], is_text);
         }
-        if self.decoded == 0 && self.packets.len() <= max {
-            return (!self.packets.is_empty()).then_some(&self.packets);
+        let packets = self.packets.get()?;
+        if self.decoded == 0 && packets.len() <= max {
+            return Some(packets);
         }
-        let some = Arc::make_mut(&mut self.some);
-        some.clear();
-        self.packets.iter().skip(self.decoded).take(max).for_each(|packet| some.push(packet));
-        Some(&self.some)
+        let some = self.some.get_mut();
+        let batch = Arc::make_mut(some);
+        batch.clear();
+        packets.iter().skip(self.decoded).take(max).for_each(|packet| batch.push(packet));
+        Some(some)
     }
 
     /// Forgets the packets of the latest batch, which had `count` packets.
     pub(super) fn forget(&mut self, count: usize) {
         self.decoded += count;
-        if self.decoded == self.packets.len() {
-            clear(&mut self.packets);
+        if self.decoded == self.packets.get().map_or(0, |packets| packets.len()) {
+            self.packets.release();
             self.decoded = 0;
         }
-        if !self.some.is_empty() {
-            clear(&mut self.some);
-        }
+        self.some.release();
     }
 
     /// Takes out the framing error, if there is one. To be called when no packet before it waits
@@ -104,10 +109,4 @@ impl Undecoded {
     pub(super) fn take_broken(&mut self) -> Option<SplitError> {
         self.broken.take()
     }
-}
-
-fn clear(packets: &mut Arc<Packets>) {
-    let packets = Arc::make_mut(packets);
-    packets.clear();
-    packets.shrink_to(KEPT);
 }

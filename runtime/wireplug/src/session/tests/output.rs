@@ -59,16 +59,16 @@ fn a_client_that_never_reads_all_costs_no_more_than_what_waits() {
         assert_eq!(stream.front(), [b'x'; 100]);
     }
     let Output::Stream(stream) = output else { unreachable!() };
-    assert!(stream.bytes.capacity() < 4 << 10);
+    assert!(stream.bytes.get().is_some_and(|bytes| bytes.capacity() < 4 << 10));
 }
 
 #[test]
-fn what_is_written_leaves_little_behind() {
+fn what_is_written_leaves_nothing_behind() {
     let mut output = Output::stream();
     (0..100).for_each(|_| output.push(&[b'x'; 1000], &joiner()).unwrap());
     let Output::Stream(stream) = &mut output else { unreachable!() };
     stream.advance(100_000);
-    assert!(stream.bytes.capacity() <= 4 << 10);
+    assert!(stream.bytes.get().is_none());
 }
 
 #[test]
