@@ -28,7 +28,9 @@ impl Handles {
         self.check_may_leave()?;
         let index = match self.reps.iter().position(Option::is_none) {
             Some(free) => free,
-            None if self.reps.len() == HANDLES => return Err(Error::msg("cannot allocate another handle: store handle limit exceeded")),
+            None if self.reps.len() == HANDLES => {
+                return Err(Error::msg("cannot allocate another handle: store handle limit exceeded"));
+            }
             None => {
                 self.reps.push(None);
                 self.reps.len() - 1
