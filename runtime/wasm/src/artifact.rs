@@ -14,8 +14,8 @@ pub(super) enum Loaded {
     Module(Module),
 }
 
-/// The machine code of a component, or of the core module of one. It was compiled by this process,
-/// by one of its compile workers, or by an earlier process with the same user and the same compiler.
+/// The machine code of a component, or of the core module of one. This process, one of its compile
+/// workers, or an earlier process with the same user and the same compiler has compiled it.
 pub(super) struct Artifact(Bytes);
 
 impl Artifact {
