@@ -90,10 +90,10 @@ fn bound(server: &ServerConfig, CheckedCodec { max_sessions, sleeps, .. }: &Chec
         Some(max) => {
             format!(", at most {max} {what}: it lives in the large pool (`large-sandboxes` under [server])")
         }
-        None if !sleeps && server.max_awake() < server.max_connections => {
+        None if !sleeps && server.awake_limit() < server.max_connections => {
             format!(
                 ", at most {} connections: its sessions do not sleep (`max-awake` under [server])",
-                server.max_awake()
+                server.awake_limit()
             )
         }
         None => String::new(),
@@ -109,7 +109,7 @@ fn max_connections(config: &Config, checked: &[CheckedCodec]) -> u32 {
     }
     let has = |large: bool| checked.iter().any(|codec| codec.max_sessions.is_some() == large);
     let large = if has(true) { large_sandboxes } else { 0 };
-    let standard = if has(false) { config.server.max_awake() } else { 0 };
+    let standard = if has(false) { config.server.awake_limit() } else { 0 };
     max_connections.min(large.saturating_add(standard))
 }
 

@@ -134,8 +134,8 @@ impl WasmEngine {
         };
         let standard = engine(sandboxes, STANDARD, &|| {
             format!(
-                "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. Lower the number of \
-                 connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
+                "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. Lower `max-awake` under \
+                 [server], or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
             )
         })?;
         let spare = u32::try_from(Places::spare()).unwrap_or(u32::MAX);

@@ -195,7 +195,7 @@ impl ServerConfig {
 
     /// Returns the largest number of sessions at a time that are awake, at most the number of
     /// connections.
-    pub fn max_awake(&self) -> u32 {
+    pub fn awake_limit(&self) -> u32 {
         self.max_awake.unwrap_or(Self::MAX_AWAKE).min(self.max_connections)
     }
 }

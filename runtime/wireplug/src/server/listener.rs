@@ -258,7 +258,7 @@ impl Resolved {
         connector.check(options).map_err(cannot_listen(&url))?;
         slot.check_fit(&url, connector.kinds(), connector.max_datagram().is_some())
             .map_err(StartError::Fit)?;
-        let (awake, connections) = (config.max_awake(), config.max_connections);
+        let (awake, connections) = (config.awake_limit(), config.max_connections);
         if awake < connections && needs_place(&slot.current()) && !slot.sleeps() {
             tracing::warn!(
                 url,

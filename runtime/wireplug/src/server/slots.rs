@@ -41,7 +41,7 @@ impl Slots {
         on_compiling: Option<CompileObserver>,
         routes: Vec<Arc<str>>,
     ) -> Result<Self, StartError> {
-        let awake = config.max_awake();
+        let awake = config.awake_limit();
         let headroom = (awake / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
         // Each kind of use has sandboxes of its own, so that no codec can take the sandboxes of
         // another codec's sessions. The server counts awake sessions, the places below count

@@ -85,7 +85,7 @@ impl Server {
         }
         let slots = slots.into_vec();
 
-        let awake = AwakeLimit::new(config.max_awake(), time.now());
+        let awake = AwakeLimit::new(config.awake_limit(), time.now());
         let state = Arc::new(ServerState {
             connectors,
             connections: ConnectionLimit::new(config.max_connections),
