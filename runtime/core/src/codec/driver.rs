@@ -276,7 +276,7 @@ impl<S: CodecSession> SessionDriver<S> {
     pub fn save(&mut self) -> Result<Vec<u8>, CallError> {
         self.permit(Call::Save)?;
         if let Some(saved) = self.saved() {
-            return Ok(saved.to_vec());
+            return Ok(saved);
         }
         match self.callee.call().save() {
             Err(error @ CodecError::Refused(_)) => Err(CallError::Failed(error)),

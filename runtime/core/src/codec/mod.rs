@@ -20,6 +20,7 @@ mod limits;
 mod messages;
 pub mod overrides;
 mod peer;
+mod saved;
 mod secret_reference;
 mod secrets;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use instant::Instant;
 pub use limits::CodecLimits;
 pub use messages::{Encoded, MessageHead, MessageRef, Messages, Refusal};
 pub use peer::{Carrier, Peer};
+pub use saved::{SavedState, SavedStates};
 pub use secret_reference::{SecretReference, member_place};
 pub use secrets::{ResolvedOptions, Secrets};
 

@@ -17,6 +17,6 @@ pub use shadow::{Compared, Difference};
 pub(crate) use wireplug_core::codec::{
     Abilities, Carrier, Cause, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded,
     Event, EventHead, Events, Frames, Instant, Kind, Level, MessageRef, Messages, Next, Peer, Reason,
-    Refusal, ResolvedOptions, Role, Secrets, Sharing, Violation,
+    Refusal, ResolvedOptions, Role, SavedStates, Secrets, Sharing, Violation,
 };
 pub use wireplug_core::codec::{BadDigest, CpuStatus, Digest};

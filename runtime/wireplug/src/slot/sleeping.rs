@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Generation;
-use crate::codec::Codec as _;
+use crate::codec::{Codec as _, SavedStates};
 use crate::config::CodecLimits;
 
 /// Why a session fell asleep.
@@ -74,6 +74,8 @@ pub(super) struct SleepCounts {
     slept: [AtomicU64; 2],
     woken: [AtomicU64; 6],
     refused: AtomicU64,
+    /// The saved states themselves.
+    states: SavedStates,
 }
 
 impl SleepCounts {
@@ -135,6 +137,11 @@ impl Generation {
     pub(crate) fn sleep_after(&self, limits: &CodecLimits) -> Option<Duration> {
         let can_sleep = self.abilities().handoff && self.cpu_account().is_some();
         (can_sleep && !limits.sleep_after.is_zero()).then_some(limits.sleep_after)
+    }
+
+    /// Returns the saved states of the sessions that sleep.
+    pub(crate) fn saved_states(&self) -> &SavedStates {
+        &self.counts.sleep.states
     }
 
     /// Counts that the codec refused to save an idle session.

@@ -1,13 +1,13 @@
 //! Sleeping sessions: the session of the codec is gone, and its saved state is kept.
 
 use super::{CallError, SessionDriver, SessionPhase};
-use crate::codec::{CodecSession, Events, Frames};
+use crate::codec::{CodecSession, Events, Frames, SavedState, SavedStates};
 
 /// The codec's session, while it can be called.
 pub(super) struct Callee<S> {
     session: S,
     /// The saved state of a session that sleeps.
-    saved: Option<Box<[u8]>>,
+    saved: Option<SavedState>,
     /// Whether the session was called since [`SessionDriver::take_called`].
     was_called: bool,
 }
@@ -36,26 +36,26 @@ impl<S> Callee<S> {
 impl<S: CodecSession> SessionDriver<S> {
     /// Puts the session to sleep: saves its state, and calls it no more before
     /// [`SessionDriver::wake`] or [`SessionDriver::replace`]. The caller drops the sandbox of the
-    /// session. All else stays: the timer, and how far the session has come. Returns the size of
-    /// the state, in bytes.
+    /// session. All else stays: the timer, and how far the session has come. The state is kept as
+    /// one of `states`. Returns its size, in bytes.
     ///
     /// # Errors
     /// Returns the errors of [`SessionDriver::save`]. The session is awake then.
-    pub fn sleep(&mut self) -> Result<usize, CallError> {
-        let state = self.save()?.into_boxed_slice();
-        let size = state.len();
-        self.callee.saved = Some(state);
+    pub fn sleep(&mut self, states: &SavedStates) -> Result<usize, CallError> {
+        let state = self.save()?;
+        self.callee.saved = Some(states.keep(&state));
         // A session that sleeps holds no buffers.
         (self.events, self.frames) = (Events::new(), Frames::default());
-        Ok(size)
+        // Each state counts in full, because any of those that share memory may outlive the others.
+        Ok(state.len())
     }
 }
 
 impl<S> SessionDriver<S> {
     /// Returns the saved state of the session if it sleeps. The same codec or another one restores
     /// it.
-    pub fn saved(&self) -> Option<&[u8]> {
-        self.callee.saved.as_deref()
+    pub fn saved(&self) -> Option<Vec<u8>> {
+        self.callee.saved.as_ref().map(SavedState::to_vec)
     }
 
     /// Wakes the session, after the caller has replaced the session of the codec by one that was

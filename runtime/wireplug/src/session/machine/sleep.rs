@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{Input, Machine};
-use crate::codec::{CodecError, CodecSession, CpuTime, Encoded, Events, Instant, Messages};
+use crate::codec::{CodecError, CodecSession, CpuTime, Encoded, Events, Instant, Messages, SavedStates};
 use crate::session::broadcast::Shared;
 use crate::session::outbox::NextMessage;
 use wireplug_core::framing::Packets;
@@ -42,15 +42,17 @@ impl Machine {
             && !self.has_abandoned()
     }
 
-    /// Puts the session to sleep: saves its state, and drops its sandbox. Returns the size of the
-    /// state in bytes, and the CPU time of the calls that was not taken yet.
+    /// Puts the session to sleep: saves its state as one of `states`, and drops its sandbox.
+    /// Returns the size of the state in bytes, and the CPU time of the calls that was not taken
+    /// yet.
     ///
     /// # Errors
     /// Returns an error if the state cannot be saved, like [`Machine::save`]. The session is then
     /// awake, or over.
-    pub(crate) fn sleep(&mut self) -> Result<(usize, CpuTime), CodecError> {
-        let slept = self.driver.sleep();
+    pub(crate) fn sleep(&mut self, states: &SavedStates) -> Result<(usize, CpuTime), CodecError> {
+        let slept = self.driver.sleep(states);
         let size = slept.map_err(|error| self.not_saved(error))?;
+        self.free();
         Ok((size, self.drop_sandbox()))
     }
 
@@ -64,7 +66,7 @@ impl Machine {
     }
 
     /// Returns the saved state of a session that sleeps.
-    pub(crate) fn saved(&self) -> Option<&[u8]> {
+    pub(crate) fn saved(&self) -> Option<Vec<u8>> {
         self.driver.saved()
     }
 

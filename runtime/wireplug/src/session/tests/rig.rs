@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::script::{ScriptedCodec, ScriptedSession};
 use crate::codec::shadow::ShadowedSession;
-use crate::codec::{Abilities, Cause, Instant, Reason};
+use crate::codec::{Abilities, Cause, Instant, Reason, SavedStates};
 use crate::config::{Overflow, SessionsPerUser};
 use crate::session::{
     Action, ClientInfo, CloseReason, Machine, Message, Output, Session, SessionId, Sessions, Wire,
@@ -139,7 +139,7 @@ impl Rig {
     /// Puts the session to sleep.
     pub(super) fn sleep(&mut self) {
         assert!(self.machine.may_sleep());
-        self.machine.sleep().unwrap();
+        self.machine.sleep(&SavedStates::default()).unwrap();
     }
 
     /// Wakes the session. The calls of its codec are recorded separately from then on.

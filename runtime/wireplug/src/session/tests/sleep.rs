@@ -8,7 +8,7 @@ use std::thread;
 use super::broadcast::{Sharer, push, rigs};
 use super::rig::{Rig, Setup, at};
 use super::script::trap;
-use crate::codec::{Abilities, CodecError};
+use crate::codec::{Abilities, CodecError, SavedStates};
 use crate::session::CloseReason;
 
 #[test]
@@ -173,7 +173,7 @@ fn a_session_that_sleeps_waits_while_another_one_encodes() {
 fn a_codec_that_refuses_to_save_keeps_the_session_awake() {
     let mut rig = Rig::new(Setup { answer: "cannot be saved", ..Setup::default() });
     rig.actions();
-    assert!(matches!(rig.machine.sleep(), Err(CodecError::Refused(_))));
+    assert!(matches!(rig.machine.sleep(&SavedStates::default()), Err(CodecError::Refused(_))));
     assert!(!rig.machine.is_asleep());
     rig.receive(&["reply alive"]);
     assert_eq!(rig.written(), ["alive"]);
@@ -183,7 +183,7 @@ fn a_codec_that_refuses_to_save_keeps_the_session_awake() {
 fn a_codec_that_fails_to_save_loses_the_session() {
     let mut rig = Rig::new(Setup { answer: "trap", ..Setup::default() });
     rig.actions();
-    assert_eq!(rig.machine.sleep().err(), Some(trap()));
+    assert_eq!(rig.machine.sleep(&SavedStates::default()).err(), Some(trap()));
     assert_eq!(rig.closed(), Some(CloseReason::CodecFault(trap())));
 }
 

@@ -1,7 +1,7 @@
 //! Sessions that sleep: no call reaches the codec, and everything else stays.
 
 use super::*;
-use crate::codec::{Abilities, CodecError};
+use crate::codec::{Abilities, CodecError, SavedStates};
 
 /// Wakes the session of a rig with the state that was saved.
 fn wake(rig: &mut Rig, codec: &Script) {
@@ -15,8 +15,8 @@ fn nothing_is_called_while_a_session_sleeps() {
     let mut rig = Rig::established_with(&codec);
     rig.decode(&["timer 10"], 0).unwrap();
     rig.taken();
-    let size = rig.driver.sleep().unwrap();
-    assert_eq!(rig.driver.saved().map(<[u8]>::len), Some(size));
+    let size = rig.driver.sleep(&SavedStates::default()).unwrap();
+    assert_eq!(rig.driver.saved().map(|saved| saved.len()), Some(size));
     assert_eq!(rig.decode(&["reply a"], 0), not_allowed(NotAllowed::Asleep));
     assert_eq!(rig.encode(&[push("x")]), not_allowed(NotAllowed::Asleep));
     assert_eq!(rig.abandoned(1), not_allowed(NotAllowed::Asleep));
@@ -39,7 +39,7 @@ fn nothing_is_called_while_a_session_sleeps() {
 fn the_state_of_a_session_that_sleeps_is_not_saved_again() {
     let mut rig = Rig::established();
     let state = rig.driver.save().unwrap();
-    rig.driver.sleep().unwrap();
+    rig.driver.sleep(&SavedStates::default()).unwrap();
     rig.driver.take_called();
     assert_eq!(rig.driver.save().unwrap(), state);
     assert!(!rig.driver.take_called(), "the codec was not asked");
@@ -48,7 +48,7 @@ fn the_state_of_a_session_that_sleeps_is_not_saved_again() {
 #[test]
 fn a_session_that_moves_is_awake() {
     let mut rig = Rig::established();
-    rig.driver.sleep().unwrap();
+    rig.driver.sleep(&SavedStates::default()).unwrap();
     rig.replace(&Script::default(), 0);
     assert!(!rig.driver.is_asleep());
     rig.decode(&["reply a"], 0).unwrap();
@@ -69,7 +69,7 @@ fn a_session_sleeps_only_if_it_can_be_saved_and_waits_for_nothing() {
     let rig = Rig::established_with(&Script { abilities, ..script });
     assert!(!rig.driver.may_sleep(), "its codec has no `handoff`");
     let mut rig = Rig::established();
-    rig.driver.sleep().unwrap();
+    rig.driver.sleep(&SavedStates::default()).unwrap();
     assert!(!rig.driver.may_sleep(), "it sleeps already");
 }
 
@@ -78,7 +78,10 @@ fn a_session_whose_codec_refuses_to_save_stays_awake() {
     let mut rig = Rig::established();
     // The scripted codec cannot be saved after twelve packets.
     rig.decode(&["reply a"; 11], 0).unwrap();
-    assert!(matches!(rig.driver.sleep(), Err(CallError::Failed(CodecError::Refused(_)))));
+    assert!(matches!(
+        rig.driver.sleep(&SavedStates::default()),
+        Err(CallError::Failed(CodecError::Refused(_)))
+    ));
     assert!(!rig.driver.is_asleep() && rig.driver.is_working());
     rig.decode(&["reply a"], 0).unwrap();
 }

@@ -134,7 +134,7 @@ impl CodecSide {
 
     /// Saves the session and drops its sandbox. Returns false if the codec does not save it.
     fn fall_asleep(&mut self, cause: SleepCause) -> bool {
-        match self.machine.sleep() {
+        match self.machine.sleep(self.lease.generation().saved_states()) {
             Ok((bytes, spent)) => {
                 self.sleep.spent = sum(self.sleep.spent, spent);
                 self.sleep.refusals = 0;
@@ -166,7 +166,7 @@ impl CodecSide {
         }
         let Some(state) = self.machine.saved() else { return true };
         let generation = self.lease.generation();
-        match generation.wake(self.peer_of(generation), state, now) {
+        match generation.wake(self.peer_of(generation), &state, now) {
             Ok(session) => {
                 self.machine.wake(session);
                 // From now on its calls are measured if its budget wants that.
