@@ -252,7 +252,7 @@ fn an_entry_of_another_compiler_is_replaced() {
         load(&engine);
         let kept = fs::read(directory.0.join(&key.0)).unwrap();
         assert_ne!(kept.len(), CHECKSUM + key.0.len() + wrong.bytes().len());
-        assert!(directory.cache().get(&key).expect("it is whole").component(&engine.standard).is_ok());
+        assert!(directory.cache().get(&key).expect("it is whole").load(&engine.standard).is_ok());
     }
 }
 
