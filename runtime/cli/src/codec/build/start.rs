@@ -4,7 +4,6 @@
 //! an export `wit-component` adds a module that only calls it. The runtime could not call such a
 //! component directly, and each sandbox would have one more instance.
 
-use anyhow::Context as _;
 use wasm_encoder::{ExportKind, ExportSection, Module, RawSection, StartSection};
 use wasmparser::{Parser, Payload};
 
@@ -28,8 +27,7 @@ pub(super) fn of_its_own(core: &[u8]) -> anyhow::Result<Vec<u8>> {
                 if export.name == START {
                     start = Some(export.index);
                 } else {
-                    let kind =
-                        ExportKind::try_from(export.kind).ok().context("an export of an unknown kind")?;
+                    let kind = ExportKind::from(export.kind);
                     exports.export(export.name, kind, export.index);
                 }
             }
