@@ -132,7 +132,7 @@ impl<L: Link, Connect: FnMut() -> L> Crowd<L, Connect> {
             return Ok(());
         }
         match client.beat(now, self.interval) {
-            Ok(true) if number % WATCHED == 0 => self.watched.push_back((number, Instant::now())),
+            Ok(true) if number.is_multiple_of(WATCHED) => self.watched.push_back((number, Instant::now())),
             Ok(_) => {}
             Err(why) => {
                 // Whether it is one client, or the server is late with all of them.
