@@ -1,7 +1,7 @@
 //! The figures of benchmarks and soaks, for the recipe that compares them with the goals.
 //!
-//! `cargo xtask bench table` sets the variable `WIREPLUG_FIGURES`. Each benchmark appends its figures
-//! to that file, and prints its own tables all the same.
+//! `cargo xtask bench table` sets the variable `WIREPLUG_FIGURES`. Each benchmark appends its
+//! figures to that file, and prints its own tables all the same.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
