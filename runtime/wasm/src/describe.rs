@@ -2,8 +2,8 @@
 
 use anyhow::bail;
 
-use super::Plan;
 use super::error::LoadError;
+use super::loader::Plan;
 use super::sandbox::Sandbox;
 use super::types;
 use wireplug_core::codec::{Description, Reason, Secrets};
