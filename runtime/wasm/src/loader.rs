@@ -51,7 +51,7 @@ impl WasmLoader {
         }
     }
 
-    /// Sets the name of the codec. [`CompileJob`] and log lines show it.
+    /// Sets the name of the codec. [`CompileJob`](crate::CompileJob) and log lines show it.
     pub fn named(self, codec: &str) -> Self {
         let cpu = Arc::new(CpuAccount::new(codec, &self.limits, self.engine.ticks.clone()));
         Self { cpu, codec: Some(codec.into()), ..self }
