@@ -133,6 +133,13 @@ impl Events {
         self.0.add_reply(write);
     }
 
+    /// Sends a packet back at once, as [`reply`](Self::reply) does, without copying it if it is the
+    /// first event with bytes in its call. For a long packet that was written with the options:
+    /// sandboxes share that memory until they write to it.
+    pub fn reply_owned(&mut self, packet: Vec<u8>) {
+        self.0.add_owned_reply(packet);
+    }
+
     /// Passes the client's introduction to the application, whose decision comes back in
     /// [`Handshake::answer`](crate::Handshake::answer). This must be the last event of the call.
     pub fn hello(&mut self, body: &[u8]) {

@@ -94,6 +94,17 @@ impl FlatEvents {
         self.add_head(Kind::Reply, route_end);
     }
 
+    /// Adds a reply whose bytes the codec gives away. If no bytes are before it, they stay where
+    /// they are, and take the place of the buffer.
+    pub(crate) fn add_owned_reply(&mut self, packet: Vec<u8>) {
+        if self.bytes.is_empty() {
+            self.bytes = packet;
+            self.add_head(Kind::Reply, 0);
+        } else {
+            self.add(Kind::Reply, "", &packet);
+        }
+    }
+
     /// Adds the head of an event whose bytes are in place.
     #[inline]
     fn add_head(&mut self, kind: Kind, route_end: usize) -> &mut EventHead {

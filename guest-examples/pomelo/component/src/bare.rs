@@ -25,5 +25,5 @@ pub(crate) fn write<R>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> R)
 
 /// Adds a reply of this packet.
 pub(crate) fn reply(packet: Vec<u8>, events: &mut Events) {
-    events.reply(&packet);
+    events.reply_owned(packet);
 }

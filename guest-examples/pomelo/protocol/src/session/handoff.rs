@@ -197,20 +197,30 @@ impl<'a> Reader<'a> {
     /// Returns `current` itself if it has the same pairs.
     fn dictionary(&mut self, current: Option<&Arc<Dictionary>>) -> Result<Option<Arc<Dictionary>>, String> {
         let count = self.u16()?;
-        // The list grows with the pairs that are there, however large the count is.
-        let pairs: Vec<_> = (0..count).map(|_| self.pair()).collect::<Result<_, _>>()?;
-        if pairs.is_empty() {
+        if count == 0 {
             return Ok(None);
         }
         if let Some(current) = current
-            && current.pairs() == pairs
+            && let Some(rest) = self.behind(current.pairs(), count)
         {
+            self.0 = rest;
             return Ok(Some(Arc::clone(current)));
         }
-        let dictionary = Dictionary::checked(pairs);
+        // The list grows with the pairs that are there, however large the count is.
+        let pairs = (0..count).map(|_| self.pair().map(|(code, route)| (code, route.to_owned())));
+        let dictionary = Dictionary::checked(pairs.collect::<Result<_, _>>()?);
         let dictionary = dictionary
             .ok_or("the state has a dictionary whose codes do not ascend, or with a route twice")?;
         Ok(Some(Arc::new(dictionary)))
+    }
+
+    /// Returns what is behind these pairs, or `None` if others are next. A session that wakes nearly
+    /// always has the dictionary of the options, so this compares without copying.
+    fn behind(&self, pairs: &[(u16, String)], count: u16) -> Option<&'a [u8]> {
+        let mut reader = Reader(self.0);
+        let same = usize::from(count) == pairs.len()
+            && pairs.iter().all(|(code, route)| reader.pair().is_ok_and(|next| next == (*code, route)));
+        same.then_some(reader.0)
     }
 
     /// Returns `current` itself if it has the same schemas.
@@ -232,11 +242,11 @@ impl<'a> Reader<'a> {
         Ok(Some(Arc::new(protos)))
     }
 
-    fn pair(&mut self) -> Result<(u16, String), String> {
+    fn pair(&mut self) -> Result<(u16, &'a str), String> {
         let (code, length) = (self.u16()?, self.u32()?);
         let route = str::from_utf8(self.bytes(length as usize)?);
         let route =
             route.map_err(|_| format!("the state has a route that is not UTF-8, with the code {code}"))?;
-        Ok((code, route.to_owned()))
+        Ok((code, route))
     }
 }
