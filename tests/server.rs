@@ -133,8 +133,8 @@ fn listener(setup: &Setup, codec: CodecSource) -> Listener {
 
 impl TestServer {
     /// Returns `HOST:PORT` of a listener.
-    pub fn address(&self, listener: usize) -> &str {
-        self.urls()[listener].split_once("://").expect("a URL has a scheme").1
+    pub fn address(&self, listener: usize) -> String {
+        self.urls()[listener].split_once("://").expect("a URL has a scheme").1.to_owned()
     }
 
     /// Returns the URL of the first listener for TCP clients.

@@ -9,7 +9,7 @@ use wireplug::config::{
 };
 use wireplug::{CheckedCodec, Config};
 
-use super::{compile, log, progress, serve};
+use super::{compile, log, progress, reload, serve};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -26,6 +26,9 @@ enum Command {
         /// The configuration file.
         file: PathBuf,
     },
+    /// Tell what a reload with another configuration file would change in a running server, and
+    /// what needs a restart. Applies nothing.
+    Diff(reload::Diff),
     /// Print the JSON Schema of configuration files, for editors.
     Schema,
 }
@@ -33,6 +36,7 @@ enum Command {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Check { file } => check(&file).await,
+        Command::Diff(args) => reload::diff(args).await,
         Command::Schema => {
             say!("{:#}", Config::schema());
             Ok(())

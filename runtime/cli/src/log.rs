@@ -1,16 +1,22 @@
 //! Sets up logging as the configuration says. The log goes to standard error, because standard
 //! output is for the results of commands.
 
+mod format;
+
 use std::env::{self, VarError};
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use wireplug::config::{LogConfig, LogFormat, LogLevel};
 
+use self::format::LineFormat;
 use super::output::Output;
 
 /// The environment variable that sets what is logged.
@@ -24,19 +30,36 @@ const MAX_SHOWN: usize = 200;
 
 /// Starts logging to standard error, for a command that is not a server.
 pub(super) fn start(config: &LogConfig) {
-    let problem = begin(config, BoxMakeWriter::new(std::io::stderr));
+    let (_, problem) = begin(config, BoxMakeWriter::new(std::io::stderr));
     if let Some(problem) = problem {
         complain!("wireplug: {problem}");
     }
 }
 
-/// Starts logging for a server, which must not wait for the reader of its log.
-pub(super) fn start_to(output: &Output, config: &LogConfig) {
+/// Starts logging for a server, which must not wait for the reader of its log. Returns the means to
+/// change it.
+pub(super) fn start_to(output: &Output, config: &LogConfig) -> LogControl {
     output.set_format(config.format);
     let writer = output.clone();
-    let problem = begin(config, BoxMakeWriter::new(move || writer.log()));
+    let (set, problem) = begin(config, BoxMakeWriter::new(move || writer.log()));
     if let Some(problem) = problem {
         output.complain(Level::WARN, format_args!("wireplug: {problem}"), &problem, json!({}));
+    }
+    LogControl { output: output.clone(), set }
+}
+
+/// Changes the log of a running server.
+pub(super) struct LogControl {
+    output: Output,
+    set: Box<dyn Fn(&LogConfig) + Send + Sync>,
+}
+
+impl LogControl {
+    /// Applies a level and a format to all later lines. The environment variable still overrides
+    /// the level.
+    pub(super) fn set(&self, config: &LogConfig) {
+        (self.set)(config);
+        self.output.set_format(config.format);
     }
 }
 
@@ -47,24 +70,33 @@ pub(super) fn format_in(file: &Path) -> Option<LogFormat> {
     table.get("log")?.get("format")?.clone().try_into().ok()
 }
 
-/// Initializes the log. Returns a description of the problem if the environment variable, which
-/// overrides the configured level, has an invalid value.
-fn begin(config: &LogConfig, writer: BoxMakeWriter) -> Option<String> {
+/// Initializes the log. Returns a function that changes it, and a description of the problem if the
+/// environment variable, which overrides the configured level, has an invalid value.
+fn begin(
+    config: &LogConfig,
+    writer: BoxMakeWriter,
+) -> (Box<dyn Fn(&LogConfig) + Send + Sync>, Option<String>) {
+    let is_json = Arc::new(AtomicBool::new(config.format == LogFormat::Json));
     let (filter, problem) = filter(config.level, env::var(VARIABLE));
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
         // Colours are only for terminals. In a file or a journal their escape sequences would be
         // noise.
         .with_ansi(are_colours_wanted())
         // Otherwise a line that cannot be written would end the task that logs it.
-        .log_internal_errors(false);
-    match config.format {
-        LogFormat::Text => log.init(),
-        // The connection's span has all fields, so a list of spans would only repeat them.
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
-    }
-    problem
+        .log_internal_errors(false)
+        .fmt_fields(JsonFields::new())
+        .event_format(LineFormat::new(Arc::clone(&is_json)))
+        .with_writer(writer)
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    log.init();
+    let set = move |config: &LogConfig| {
+        is_json.store(config.format == LogFormat::Json, Ordering::Relaxed);
+        // The log exists as long as the process.
+        let _ = handle.reload(self::filter(config.level, env::var(VARIABLE)).0);
+    };
+    (Box::new(set), problem)
 }
 
 /// Returns the filter for this level and this value of [`VARIABLE`], and a description of the

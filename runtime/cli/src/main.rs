@@ -73,11 +73,13 @@ enum Command {
     /// Make, build, test, check and measure codecs; list, swap, try and roll back those of a server
     /// at work.
     Codec(codec::Args),
+    /// Make a running server read its configuration file again, and apply what has changed.
+    Reload(reload::Args),
     /// Tell how a server is, and those that serve with it as one.
     Status(status::Args),
     /// Measure a server under load in Pomelo's protocol. It speaks no other protocol.
     Bench(bench::Args),
-    /// Check a configuration file, or print the schema of such files.
+    /// Check a configuration file, compare one with that of a running server, or print the schema.
     Config(config::Args),
     /// Compile the component on standard input. wireplug starts itself so, to compile under limits.
     #[command(name = compile::WORKER, hide = true)]
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
                 log::start(&LogConfig::default());
                 codec::run(args).await
             }
+            Command::Reload(args) => reload::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::Config(args) => config::run(args).await,

@@ -1,23 +1,107 @@
-//! Reloads the configuration or the codecs of a running server at SIGHUP.
+//! `wireplug reload` and `wireplug config diff`, and what a running server does at SIGHUP.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+use bytes::Bytes;
+use hyper::Method;
 use tokio::signal::unix::Signal;
-use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
-use wireplug::config::NatsConfig;
+use wireplug::config::{Effect, NatsConfig, Problems};
 use wireplug::slot::{SwapError, SwapReport};
-use wireplug::{Config, RunningServer};
+use wireplug::{Config, ConfigFile, ReloadError, ReloadReport, RunningServer};
 
+use super::control::{Ask, Control};
+use super::log::LogControl;
 use super::serve::directory;
 
-/// At each signal, reads the configuration file again and applies its codecs. Without a
-/// configuration file, reads each codec's own file again. Never returns.
-pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: Option<&(PathBuf, Config)>) {
+/// Makes a running server read its configuration file again and apply it, as SIGHUP does: all of
+/// it or nothing.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Apply nothing: only tell what would change.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    control: Control,
+}
+
+/// Tells what a reload with another file would change in a running server.
+#[derive(clap::Args)]
+pub(super) struct Diff {
+    /// The file: a new version of the configuration file of the server. Its relative paths are
+    /// relative to the folder of that one.
+    file: PathBuf,
+    #[command(flatten)]
+    control: Control,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let dry_run = args.dry_run.to_string();
+    let query = [("dry-run", &*dry_run)];
+    let ask = Ask { method: Method::POST, path: &["reload"], query: &query, body: Bytes::new() };
+    args.control.print(ask, |report: &ReloadReport| lines(report, !args.dry_run).join("\n")).await?;
+    Ok(())
+}
+
+pub(super) async fn diff(args: Diff) -> anyhow::Result<()> {
+    let file = args.file.display();
+    let text = fs::read(&args.file).with_context(|| format!("{file}: it cannot be read"))?;
+    let query = [("dry-run", "true")];
+    let ask = Ask { method: Method::POST, path: &["reload"], query: &query, body: text.into() };
+    args.control.print(ask, |report: &ReloadReport| lines(report, false).join("\n")).await?;
+    Ok(())
+}
+
+/// Returns what a reload has changed, or would change if it was not `made`.
+fn lines(report: &ReloadReport, made: bool) -> Vec<String> {
+    let mut lines: Vec<String> = report.changes.iter().map(ToString::to_string).collect();
+    lines.extend(report.swaps.iter().map(|SwapReport { slot, from, to, moved, staying, .. }| {
+        format!("codec {slot}: generation {from} -> {to}; {moved} sessions moved, {staying} stay on older ones")
+    }));
+    lines.extend(report.overtaken.iter().map(|(codec, why)| format!("codec {codec}: it stays as it was: {why}")));
+    let restart = report.changes.iter().filter(|change| change.effect == Effect::Restart).count();
+    lines.push(match (made, lines.is_empty(), restart) {
+        (_, true, _) => "nothing differs from the configuration of the server".to_owned(),
+        (true, _, 0) => "all of it is applied".to_owned(),
+        (true, _, restart) => format!("applied, but for {restart} that need a restart"),
+        (false, _, 0) => "a reload would apply all of it".to_owned(),
+        (false, _, restart) => format!("a reload would apply it, but for {restart} that need a restart"),
+    });
+    lines
+}
+
+/// The configuration file with which `wireplug serve` was started.
+pub(super) struct ServedFile {
+    pub(super) file: PathBuf,
+    pub(super) log: LogControl,
+}
+
+impl ConfigFile for ServedFile {
+    fn directory(&self) -> &Path {
+        directory(&self.file)
+    }
+
+    fn read(&self, text: Option<&str>) -> Result<Config, Problems> {
+        match text {
+            Some(text) => Config::parse_standalone(text, &self.file),
+            None => Config::load_standalone(&self.file),
+        }
+    }
+
+    fn applied(&self, config: &Config) {
+        self.log.set(&config.log);
+    }
+}
+
+/// At each signal, reads the configuration file again and applies it. Without a configuration file,
+/// reads each codec's own file again. Never returns.
+pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, config: Option<&Config>) {
     loop {
         hangup.recv().await;
-        match file {
-            Some((file, started_with)) => configuration(server, file, started_with).await,
+        match config {
+            Some(started_with) => configuration(server, started_with).await,
             None => {
                 let done = server.reload_codecs().await;
                 done.into_iter().for_each(|(slot, reloaded)| log(&slot, reloaded));
@@ -26,25 +110,34 @@ pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: 
     }
 }
 
-async fn configuration(server: &RunningServer, file: &Path, started_with: &Config) {
-    let path = file.to_owned();
-    // Runs on another thread, because the disk may be slow and the server must still handle the
-    // signal to stop.
-    let loaded = spawn_blocking(move || Config::load_standalone(&path)).await;
-    let config = match loaded.map_err(|error| error.to_string()) {
-        Ok(Ok(config)) => config,
-        Ok(Err(problems)) => return error!("nothing is reloaded, all goes on as before:\n{problems}"),
-        Err(why) => return error!("nothing is reloaded, all goes on as before: {why}"),
+async fn configuration(server: &RunningServer, started_with: &Config) {
+    let report = match server.reload_file().await {
+        Ok(report) => report,
+        Err(ReloadError::Config(problems)) => {
+            return error!("nothing is reloaded, all goes on as before:\n{problems}");
+        }
+        Err(error) => {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            return error!(error, "nothing is reloaded, all goes on as before");
+        }
     };
-    match server.reload(&config, directory(file)).await {
-        Ok(done) => done.into_iter().for_each(|(slot, reloaded)| log(&slot, reloaded)),
-        Err(problems) => return error!("nothing is reloaded, all goes on as before:\n{problems}"),
+    for change in &report.changes {
+        match change.effect {
+            Effect::Restart => warn!(key = change.key, "this has changed, and needs a restart"),
+            _ => info!(key = change.key, "{change}"),
+        }
+    }
+    for SwapReport { slot, from, to, .. } in &report.swaps {
+        info!(slot, from, to, "reloaded");
+    }
+    for (slot, why) in &report.overtaken {
+        error!(slot, error = why, "it cannot be reloaded, and goes on as before");
     }
     if let Some(files) = read_elsewhere(started_with) {
         info!("{files}");
     }
-    for key in started_with.needs_restart(&config) {
-        warn!(file = %file.display(), %key, "this has changed, and needs a restart");
+    if report.changes.is_empty() && report.swaps.is_empty() && report.overtaken.is_empty() {
+        info!("reloaded: nothing differs from the configuration of the server");
     }
 }
 

@@ -10,9 +10,10 @@ use wireplug::admin::{ControlApi, RuntimeFolder};
 use wireplug::config::{
     Builtin, BuiltinApp, CompileConfig, ControlAddress, ControlConfig, LogConfig, Problems,
 };
-use wireplug::{App, CodecSource, Config, RunningServer, Server};
+use wireplug::{App, CodecSource, Config, ConfigFile as _, RunningServer, Server};
 
 use super::output::Output;
+use super::reload::ServedFile;
 use super::signals::Signals;
 use super::{cache, compile, counts, demo, log, progress, reload};
 
@@ -55,7 +56,7 @@ struct Plan {
     pomelo: bool,
     control: Option<ControlConfig>,
     /// The configuration file and its content, if there is one.
-    file: Option<(PathBuf, Config)>,
+    file: Option<(ServedFile, Config)>,
 }
 
 fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
@@ -72,7 +73,7 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let Started { server, pomelo, control, file } = started;
+    let Started { server, pomelo, control, config } = started;
     greet(output, &server, pomelo, control.as_ref());
     let controlled = async {
         match control {
@@ -82,7 +83,7 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     };
     tokio::select! {
         () = signals.end(|| counts::print(output, &server.stats())) => {}
-        () = reload::at_hangup(hangup, &server, file.as_ref()) => {}
+        () = reload::at_hangup(hangup, &server, config.as_ref()) => {}
         () = controlled => {}
     }
     output.say_only("stopping");
@@ -95,7 +96,7 @@ struct Started {
     server: RunningServer,
     pomelo: bool,
     control: Option<ControlApi>,
-    file: Option<(PathBuf, Config)>,
+    config: Option<Config>,
 }
 
 /// Starts the server. The start is abandoned if the future is dropped, at any point.
@@ -107,14 +108,21 @@ async fn start(args: Args, output: &Output) -> anyhow::Result<Started> {
         None => Ok(assembled(args, &streams)),
     });
     let Plan { server, pomelo, control, file } = plan.await.context("the start failed")??;
-    let directory = file.as_ref().map_or(Path::new(""), |(file, _)| directory(file));
+    let directory = file.as_ref().map_or(Path::new(""), |(file, _)| file.directory());
     let control = match &control {
         Some(control) => Some(ControlApi::bind(control, directory).await?),
         None => None,
     };
     let server =
         server.compiler(compile::compiler()).on_compiling(progress::shown(output.is_text())).start().await?;
-    Ok(Started { server, pomelo, control, file })
+    let config = match file {
+        Some((file, config)) => {
+            server.set_config_file(file).await;
+            Some(config)
+        }
+        None => None,
+    };
+    Ok(Started { server, pomelo, control, config })
 }
 
 /// Reads a configuration file, and gives a hint if it is a codec.
@@ -137,27 +145,24 @@ fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
             return Err(error);
         }
     };
-    log::start_to(output, &config.log);
+    let log = log::start_to(output, &config.log);
     let server = from_config(&config, file)?;
     let first = config.listeners.first().and_then(|listener| listener.codec.as_ref());
     let pomelo = first
         .and_then(|name| config.codecs.get(name))
         .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo) && config.app.is_some());
-    Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
+    Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((ServedFile { file: file.to_owned(), log }, config)) })
 }
 
 /// Builds the server that a configuration file describes, with the application that it names.
 pub(super) fn from_config(config: &Config, file: &Path) -> Result<Server, Problems> {
-    let mut config = config.clone();
-    if config.compile.cache.is_none() {
-        config.compile.cache = cache::directory();
-    }
-    let app = match config.app.take() {
-        Some(BuiltinApp::Demo) => demo::app(),
+    let server = match config.app {
+        Some(app @ BuiltinApp::Demo) => Server::new(demo::app()).builtin_app(app),
         // Without `app`, services behind NATS are the application.
-        None => App::new(),
+        None => Server::new(App::new()),
     };
-    Server::from_config(app, &config, directory(file))
+    let compile = CompileConfig { cache: cache::directory(), ..CompileConfig::default() };
+    server.compile(compile).configured(config, directory(file))
 }
 
 /// Returns the directory that paths in a configuration file are relative to.
@@ -219,7 +224,8 @@ fn greeting(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) 
         }
     }
     add(format!("  process {}: SIGUSR1 prints the counts, SIGHUP reloads, Ctrl-C stops", std::process::id()));
-    let Some(url) = server.urls().first().filter(|_| pomelo) else {
+    let urls = server.urls();
+    let Some(url) = urls.first().filter(|_| pomelo) else {
         return lines;
     };
     let (tcp, ws) = match url.split_once("://") {

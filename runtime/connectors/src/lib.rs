@@ -153,6 +153,18 @@ pub trait Connector: Send + 'static {
     /// [`url`](Connector::url) to the error, and does not start.
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>>;
 
+    /// Replaces the options, for the clients that are accepted from now on. Called while the
+    /// connector listens, after [`check`](Connector::check) with the same options. The default does
+    /// nothing; it is for a connector that uses no option after its start.
+    ///
+    /// # Errors
+    /// Returns an error if the options cannot be used. The connector goes on with those that it
+    /// has.
+    fn update(&mut self, options: &ListenOptions) -> Result<(), BoxError> {
+        let _ = options;
+        Ok(())
+    }
+
     /// Returns the next client. The future may be dropped, and the method called again, without
     /// losing a client. Not called after [`stop`](Connector::stop).
     ///
@@ -431,7 +443,7 @@ impl CloseCode {
     pub const INTERNAL: Self = Self(1011);
 }
 
-/// The options of a listener, which its connector gets when it starts.
+/// The options of a listener, which its connector gets when it starts, and when they change.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListenOptions {

@@ -31,9 +31,12 @@ pub struct RateLimits {
 }
 
 /// The meter that holds one client to its rates. A clone is the same meter. The default meter has
-/// no limits, and costs nothing.
+/// no limits.
 #[derive(Clone, Debug, Default)]
-pub struct RateMeter(Option<Arc<Mutex<Counts>>>);
+pub struct RateMeter(Arc<Mutex<Metered>>);
+
+/// What a meter holds: `None` while there are no limits, so that most clients need little memory.
+type Metered = Option<Box<Counts>>;
 
 /// Whether a client may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +51,9 @@ pub enum Pace {
 
 #[derive(Debug)]
 struct Counts {
+    limits: RateLimits,
     packets: Option<Bucket>,
     bytes: Option<Bucket>,
-    over_rate: OverRate,
     pace: Pace,
     /// Whether the limits are lifted because the connection ends.
     lifted: bool,
@@ -62,32 +65,39 @@ struct Counts {
 impl RateMeter {
     /// Creates a meter for one client.
     pub fn new(limits: &RateLimits) -> Self {
-        let RateLimits { packets_per_second, bytes_per_second, over_rate } = *limits;
-        let now = Instant::now();
-        let packets = Bucket::new(packets_per_second.into(), 0, now);
-        let bytes = Bucket::new(bytes_per_second as u64, OVERHEAD, now);
-        let counts = Counts { packets, bytes, over_rate, pace: Pace::Within, lifted: false, clock: None };
-        let limited = counts.packets.is_some() || counts.bytes.is_some();
-        Self(limited.then(|| Arc::new(Mutex::new(counts))))
+        Self(Arc::new(Mutex::new(Counts::new(limits))))
     }
 
-    /// Makes the meter compensate for pauses of the process from now on. After a pause, everything
-    /// that the client has sent in the meantime arrives at once, so the meter adds the tokens of
-    /// that time.
-    pub fn keep_time(&self, time: &RunningTime) {
-        if let Some(mut counts) = self.counts() {
-            counts.clock = Some((time.clone(), time.read().lost));
+    /// Holds the client to other rates from now on. The client begins with a second's worth of
+    /// them, unless they are those that it has. It stays over if it was over.
+    ///
+    /// From now on the meter compensates for pauses of the process, which `time` knows. After a
+    /// pause, everything that the client has sent in the meantime arrives at once, so the meter
+    /// adds the tokens of that time.
+    pub fn set(&self, limits: &RateLimits, time: &RunningTime) {
+        let mut metered = self.lock();
+        let is_other = metered.as_ref().map_or(RateLimits::default(), |counts| counts.limits) != *limits;
+        let mut counts = if is_other { Counts::new(limits) } else { metered.take() };
+        if let Some(counts) = &mut counts {
+            let before = metered.as_ref();
+            counts.lifted = before.map_or(counts.lifted, |before| before.lifted);
+            if before.is_some_and(|before| before.pace == Pace::Over) {
+                counts.pace = Pace::Over;
+            }
+            counts.clock.get_or_insert_with(|| (time.clone(), time.read().lost));
         }
+        *metered = counts;
     }
 
     /// Counts the packets and bytes that were read, and returns whether the client may be read
     /// further.
     pub fn take(&self, packets: u64, bytes: u64) -> Pace {
-        let Some(mut counts) = self.counts().filter(|counts| !counts.lifted) else { return Pace::Within };
+        let mut metered = self.lock();
+        let Some(counts) = limiting(&mut metered) else { return Pace::Within };
         let now = counts.now();
         let debt = |bucket: &mut Option<Bucket>, count| bucket.as_mut().map(|bucket| bucket.take(count, now));
         let wait = debt(&mut counts.packets, packets).max(debt(&mut counts.bytes, bytes)).unwrap_or_default();
-        counts.pace = match (counts.pace, counts.over_rate) {
+        counts.pace = match (counts.pace, counts.limits.over_rate) {
             (Pace::Over, _) => Pace::Over,
             _ if wait.is_zero() => Pace::Within,
             (_, OverRate::Close) => Pace::Over,
@@ -98,7 +108,8 @@ impl RateMeter {
 
     /// Returns whether the client may be read now.
     pub fn pace(&self) -> Pace {
-        let Some(mut counts) = self.counts().filter(|counts| !counts.lifted) else { return Pace::Within };
+        let mut metered = self.lock();
+        let Some(counts) = limiting(&mut metered) else { return Pace::Within };
         if matches!(counts.pace, Pace::Wait(until) if until <= Instant::now()) {
             counts.pace = Pace::Within;
         }
@@ -107,22 +118,38 @@ impl RateMeter {
 
     /// Lifts all limits. Called when the connection ends and further input is discarded.
     pub fn lift(&self) {
-        if let Some(mut counts) = self.counts() {
+        if let Some(counts) = &mut *self.lock() {
             counts.lifted = true;
         }
     }
 
     /// Returns whether the client was over its rates and its connection must end for that.
     pub(super) fn was_over(&self) -> bool {
-        self.counts().is_some_and(|counts| counts.pace == Pace::Over)
+        self.lock().as_ref().is_some_and(|counts| counts.pace == Pace::Over)
     }
 
-    fn counts(&self) -> Option<MutexGuard<'_, Counts>> {
-        Some(self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Metered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Returns the counts, unless there are no limits or they are lifted.
+fn limiting(metered: &mut Metered) -> Option<&mut Counts> {
+    metered.as_deref_mut().filter(|counts| !counts.lifted)
+}
+
 impl Counts {
+    /// Creates the counts of a client that begins now, or returns `None` if there are no limits.
+    fn new(limits: &RateLimits) -> Metered {
+        let now = Instant::now();
+        let packets = Bucket::new(limits.packets_per_second.into(), 0, now);
+        let bytes = Bucket::new(limits.bytes_per_second as u64, OVERHEAD, now);
+        let limited = packets.is_some() || bytes.is_some();
+        let counts =
+            Self { limits: *limits, packets, bytes, pace: Pace::Within, lifted: false, clock: None };
+        limited.then(|| Box::new(counts))
+    }
+
     /// Returns the current time. Adds the tokens for pauses since the last call.
     fn now(&mut self) -> Instant {
         let Some((time, lost_before)) = &mut self.clock else { return Instant::now() };
@@ -242,10 +269,30 @@ mod tests {
         assert!(meter.was_over());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn other_rates_hold_at_once_and_the_same_ones_give_nothing_away() {
+        let time = RunningTime::default();
+        let limits = |packets_per_second| RateLimits { packets_per_second, ..RateLimits::default() };
+        let meter = RateMeter::default();
+        assert_eq!(meter.take(1 << 40, 0), Pace::Within);
+        meter.set(&limits(10), &time);
+        assert_eq!(meter.take(10, 0), Pace::Within);
+        meter.set(&limits(10), &time);
+        assert!(matches!(meter.take(1, 0), Pace::Wait(_)));
+        meter.set(&limits(20), &time);
+        assert_eq!(meter.pace(), Pace::Within);
+        assert_eq!(meter.take(20, 0), Pace::Within);
+        let closes = RateLimits { over_rate: OverRate::Close, ..limits(1) };
+        meter.set(&closes, &time);
+        assert_eq!(meter.take(2, 0), Pace::Over);
+        meter.set(&limits(0), &time);
+        assert_eq!(meter.take(1 << 40, 0), Pace::Within);
+    }
+
     #[test]
     fn zero_is_no_limit() {
         let meter = meter(0, 0, OverRate::Close);
-        assert!(meter.0.is_none());
+        assert!(meter.lock().is_none());
         assert_eq!(meter.take(u64::MAX, u64::MAX), Pace::Within);
     }
 }

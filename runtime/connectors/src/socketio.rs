@@ -43,7 +43,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::http::Front;
+use self::http::{Front, Rules};
 use self::origins::Origins;
 use self::polling::Sessions;
 use super::dead_peers::DeadPeers;
@@ -126,7 +126,6 @@ impl Connector for SocketIoServer {
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
-            let max_payload = max_payload(options);
             let listener = bind::tcp(&self.address).await?;
             self.address = listener.local_addr().context("it does not know its address")?.into();
 
@@ -138,14 +137,7 @@ impl Connector for SocketIoServer {
                 newcomers: newcomer,
                 alive: Arc::downgrade(&alive),
                 stopped,
-                proxies: options.proxies.as_slice().into(),
-                paths: options.websocket.paths.clone(),
-                origins: Origins(options.websocket.origins.clone()),
-                headers: options.websocket.headers.clone(),
-                head_timeout: some(options.first_byte_timeout),
-                upgrade_timeout: some(options.handshake_timeout),
-                rate: options.rate,
-                max_payload,
+                rules: Rules::new(options),
                 connections: Arc::new(Semaphore::new(CONNECTIONS * options.max_connections)),
             };
             let dead_peers = DeadPeers::of(options);
@@ -154,6 +146,14 @@ impl Connector for SocketIoServer {
             Ok(())
         }
         .boxed()
+    }
+
+    fn update(&mut self, options: &ListenOptions) -> Result<(), BoxError> {
+        if let Some(Listening { front, dead_peers, .. }) = &mut self.listening {
+            *front = Arc::new(Front { rules: Rules::new(options), ..Front::clone(front) });
+            *dead_peers = DeadPeers::of(options);
+        }
+        Ok(())
     }
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
@@ -176,6 +176,21 @@ impl Connector for SocketIoServer {
 
     fn stop(&mut self) {
         self.listening = None;
+    }
+}
+
+impl Rules {
+    fn new(options: &ListenOptions) -> Self {
+        Self {
+            proxies: options.proxies.as_slice().into(),
+            paths: options.websocket.paths.clone(),
+            origins: Origins(options.websocket.origins.clone()),
+            headers: options.websocket.headers.clone(),
+            head_timeout: some(options.first_byte_timeout),
+            upgrade_timeout: some(options.handshake_timeout),
+            rate: options.rate,
+            max_payload: max_payload(options),
+        }
     }
 }
 

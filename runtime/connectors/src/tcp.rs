@@ -22,7 +22,7 @@ use super::{
     BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
     Secured, SocketKinds, StartTls, bind,
 };
-use crate::config::WebSocketConfig;
+use crate::config::{TlsConfig, WebSocketConfig};
 use crate::running_time::RunningTime;
 
 /// How many unsent bytes the kernel holds for a client before the socket stops being writable. By
@@ -39,8 +39,8 @@ pub struct Tcp {
     encrypted: bool,
     address: HostPort,
     listener: Option<TcpListener>,
-    /// Reloads the files of TLS when they change.
-    _watch: Option<Watch>,
+    /// The files of TLS. The watch reloads them when they change.
+    files: Option<(TlsConfig, Watch)>,
     /// The settings for each connection.
     terms: Terms,
 }
@@ -66,7 +66,7 @@ impl Tcp {
     pub fn new(protocol: Protocol, address: HostPort) -> Self {
         let options = ListenOptions::default();
         let terms = Terms::new(protocol, &options);
-        Self { protocol, encrypted: false, address, listener: None, _watch: None, terms }
+        Self { protocol, encrypted: false, address, listener: None, files: None, terms }
     }
 
     /// Makes the connector encrypt its connections. Its listener must then have settings for TLS
@@ -114,21 +114,33 @@ impl Connector for Tcp {
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
-            self.terms = Terms::new(self.protocol, options);
             if self.listener.is_none() {
                 let listener = bind::tcp(&self.address).await?;
                 self.address = listener.local_addr().context("it does not know its address")?.into();
                 self.listener = Some(listener);
             }
-            if let Some(files) = &options.tls {
-                let (tls, watch) =
-                    Tls::start(files, self.protocol.alpn(), self.url(), &options.certificates)?;
-                self._watch = Some(watch);
-                *(if self.encrypted { &mut self.terms.tls } else { &mut self.terms.starttls }) = Some(tls);
-            }
-            Ok(())
+            Ok(self.update(options)?)
         }
         .boxed()
+    }
+
+    fn update(&mut self, options: &ListenOptions) -> Result<(), BoxError> {
+        let mut terms = Terms::new(self.protocol, options);
+        if self.files.as_ref().map(|(files, _)| files) == options.tls.as_ref() {
+            (terms.tls, terms.starttls) = (self.terms.tls.take(), self.terms.starttls.take());
+        } else {
+            self.files = match &options.tls {
+                Some(files) => {
+                    let (tls, watch) =
+                        Tls::start(files, self.protocol.alpn(), self.url(), &options.certificates)?;
+                    *(if self.encrypted { &mut terms.tls } else { &mut terms.starttls }) = Some(tls);
+                    Some((files.clone(), watch))
+                }
+                None => None,
+            };
+        }
+        self.terms = terms;
+        Ok(())
     }
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
@@ -141,7 +153,7 @@ impl Connector for Tcp {
     }
 
     fn stop(&mut self) {
-        (self.listener, self._watch) = (None, None);
+        (self.listener, self.files) = (None, None);
     }
 }
 

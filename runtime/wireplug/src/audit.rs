@@ -23,7 +23,6 @@ use tracing::info;
 #[cfg(feature = "control")]
 pub(crate) use self::file::FileWriter;
 use crate::codec::Digest;
-use crate::slot::SwapError;
 use wireplug_base::{Chain, LogLimit};
 
 /// The longest time that a change waits until its line is in the file. A disk that hangs must not
@@ -103,6 +102,7 @@ pub(crate) struct Record {
     #[serde(flatten)]
     actor: Actor,
     change: &'static str,
+    /// The name of the codec. Empty if the whole configuration is reloaded.
     codec: String,
     from_generation: Option<u64>,
     from_sha256: Option<Digest>,
@@ -163,9 +163,9 @@ impl Record {
     }
 
     /// Adds how a change ended: `describe` adds the result of a change that succeeded.
-    pub(crate) fn of<T>(
+    pub(crate) fn of<T, E: std::error::Error>(
         mut self,
-        ended: &Result<T, SwapError>,
+        ended: &Result<T, E>,
         describe: impl FnOnce(&T, &mut Self) -> Outcome,
     ) -> Self {
         match ended {
@@ -225,6 +225,9 @@ impl AuditLog {
             left_out,
             "{}",
             match record.outcome {
+                Some(Outcome::Done) if codec.is_empty() => "the configuration was changed",
+                Some(Outcome::Unchanged) if codec.is_empty() => "the configuration was reloaded, and is the same",
+                Some(Outcome::Refused) | None if codec.is_empty() => "a change of the configuration was refused",
                 Some(Outcome::Done) => "a codec was changed",
                 Some(Outcome::Unchanged) => "a codec was reloaded, and is the same",
                 Some(Outcome::Refused) | None => "a change of a codec was refused",

@@ -38,6 +38,8 @@ mod validate;
 
 pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole, LocalUser};
 pub use faults::FaultLimits;
+pub use changes::{Change, Effect};
+pub(crate) use changes::{Difference, matched};
 pub use key::Key;
 pub use nats::{NatsConfig, ServiceConfig};
 pub use problems::{Problem, Problems};

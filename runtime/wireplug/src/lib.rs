@@ -100,7 +100,9 @@ pub mod testing;
 
 pub use app::App;
 pub use config::Config;
-pub use server::{CheckedCodec, Listener, RunningServer, Server, StartError};
+pub use server::{
+    CheckedCodec, ConfigFile, Listener, ReloadError, ReloadReport, RunningServer, Server, StartError,
+};
 pub use session::{Session, Sessions, User};
 pub use slot::CodecSource;
 

@@ -32,6 +32,8 @@ mod descriptors;
 mod error;
 mod from_config;
 mod listener;
+mod listeners;
+mod live;
 mod nodes;
 mod peer;
 mod protocol_mismatch;
@@ -45,7 +47,7 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -62,12 +64,16 @@ use self::connection::{CLOSE_TIMEOUT, Connection};
 pub use self::error::StartError;
 pub use self::listener::Listener;
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
+pub use self::reload::{ConfigFile, ReloadError, ReloadReport};
+use self::live::Live;
 use self::peer::Link;
+#[cfg(feature = "control")]
+pub(crate) use self::running::Running;
 pub use self::running::RunningServer;
 use crate::app::Routes;
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Carrier, Codec as _, CodecError, Reason};
-use crate::config::{ClientLimits, ServerConfig};
+use crate::config::{AccessConfig, ClientLimits, ServerConfig};
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
@@ -89,7 +95,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 struct ServerState {
     routes: Routes,
     connectors: Connectors,
-    config: ServerConfig,
+    config: Live<ServerConfig>,
     connections: Arc<ConnectionLimit>,
     sessions: Sessions,
     counters: Counters,
@@ -109,9 +115,33 @@ struct ServerState {
 struct ListenerContext {
     slot: Slot,
     admission: Admission,
-    limits: ClientLimits,
+    settings: Live<ListenerSettings>,
     /// The largest message, in bytes, if messages are datagrams.
     max_datagram: Option<usize>,
+    /// How many connections are open.
+    connections: AtomicU64,
+}
+
+/// The settings of a listener that also apply to connections that are open.
+struct ListenerSettings {
+    limits: ClientLimits,
+    access: AccessConfig,
+}
+
+/// Counts one more until it is dropped.
+struct Counted<'a>(&'a AtomicU64);
+
+impl<'a> Counted<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Serves one client, and counts and logs how its connection ended.
@@ -124,6 +154,7 @@ async fn serve_client(
 ) {
     // A panic here is a bug in this program. It ends this connection like any other reason: the end
     // is counted, and the permit is returned.
+    let _counted = Counted::begin(&listener.connections);
     let mut session = None;
     let served = serve(&server, &listener, id, incoming, &stop, &mut session);
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
@@ -191,13 +222,15 @@ async fn prepare<'a>(
     stop: &CancellationToken,
     known: &mut Option<Session>,
 ) -> Result<Prepared<'a>, CloseReason> {
-    let ListenerContext { slot, admission, limits, max_datagram } = &**listener;
+    let ListenerContext { slot, admission, settings, max_datagram, .. } = &**listener;
+    let settings = settings.get();
+    let ListenerSettings { limits, access } = &*settings;
     let mut accepted = server.time.now();
 
     // Admission. The address of a client behind a load balancer is known only when the connection
     // has opened, so that client is admitted below.
     let Incoming { address, behind_proxy, open } = incoming;
-    let at_once = if behind_proxy { Ok(None) } else { admission.admit_to(slot, &address).map(Some) };
+    let at_once = if behind_proxy { Ok(None) } else { admission.admit_to(slot, access, &address).map(Some) };
     let mut admitted = match at_once {
         Ok(admitted) => admitted,
         Err(reason) => return Err(reason),
@@ -226,7 +259,7 @@ async fn prepare<'a>(
     }
     let address = client.unwrap_or(address);
     if behind_proxy {
-        admitted = match admission.admit_to(slot, &address) {
+        admitted = match admission.admit_to(slot, access, &address) {
             Ok(admitted) => Some(admitted),
             Err(reason) => return Err(reason),
         };

@@ -43,7 +43,8 @@ fn listener(folder: &Folder, transport: &str, mut listener: Listener) -> Listene
 }
 
 async fn connect(server: &RunningServer) -> Client {
-    let (scheme, address) = server.urls()[0].split_once("://").expect("a URL");
+    let url = &server.urls()[0];
+    let (scheme, address) = url.split_once("://").expect("a URL");
     let stream: Box<dyn Stream> = match scheme {
         "tcp" => Box::new(TcpStream::connect(address).await.expect("it listens")),
         "tls" => Box::new(AUTHORITY.client(None).connect(address).await.expect("a handshake")),

@@ -35,8 +35,8 @@ fn setup(faults: FaultLimits) -> Setup {
     Setup { faults, ..server::setup() }
 }
 
-fn slot(server: &TestServer) -> &Slot {
-    &server.slots()[0]
+fn slot(server: &TestServer) -> Slot {
+    server.slots().swap_remove(0)
 }
 
 async fn echoes(client: &mut Raw, line: &str) {

@@ -19,7 +19,7 @@ async fn established(server: &TestServer, count: usize) {
 async fn all_of_a_class_share_one_encoding() {
     const CLIENTS: usize = 40;
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = Vec::new();
     for n in 0..CLIENTS {
         clients.push(Client::connect(&if n % 2 == 0 { server.tcp() } else { server.ws() }).await);
@@ -51,7 +51,7 @@ async fn all_of_a_class_share_one_encoding() {
 async fn the_order_is_that_of_the_calls() {
     const ROUNDS: u64 = 200;
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = Vec::new();
     for n in 0..6 {
         clients.push(Client::connect(&if n % 2 == 0 { server.tcp() } else { server.ws() }).await);
@@ -88,7 +88,7 @@ async fn the_order_is_that_of_the_calls() {
 async fn who_knows_another_dictionary_gets_its_own_bytes() {
     let options = |code: u16| json!({ "dictionary": { ON_CHAT: code, ECHO: 7 } });
     let server = server::serve(app::demo(), server::setup(), [pomelo_with(1, options(2))]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut old = [Raw::pomelo(&server.tcp()).await, Raw::pomelo(&server.tcp()).await];
     established(&server, 2).await;
     slot.swap(&pomelo_with(1, options(3)), Some(Handoff)).await.expect("a good codec");
@@ -132,6 +132,6 @@ async fn few_receivers_encode_for_themselves() {
         for client in &mut clients {
             assert_eq!(client.next_push().await, (ON_CHAT.to_owned(), json!(count)));
         }
-        assert_eq!(generation(slot(&server), 1).shared, count.saturating_sub(3) as u64);
+        assert_eq!(generation(&slot(&server), 1).shared, count.saturating_sub(3) as u64);
     }
 }

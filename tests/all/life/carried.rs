@@ -25,7 +25,7 @@ async fn pushes_from_before_and_after_arrive_in_order() {
     // swap.
     let client = ClientLimits { flush_interval: Duration::from_secs(1), ..server::setup().client };
     let server = server::serve(app::demo(), Setup { client, ..server::setup() }, [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = [Client::connect(&server.tcp()).await, Client::connect(&server.ws()).await];
     server.until("both established", |_| server.sessions().len() == 2).await;
     let session = |id| server.sessions().get(SessionId(id)).expect("it is connected");
@@ -59,7 +59,7 @@ async fn a_handshake_goes_on_where_it_was() {
     let source = pomelo_with(1, json!({ "dictionary": false }));
     // A hybrid listener would wait for the first byte before it opens a session.
     let server = server::serve(app, Setup { url: "tcp://127.0.0.1:0", ..server::setup() }, [source]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
 
     let mut answered = Raw::connect(&server.tcp()).await;
     answered.send(&hello()).await;
@@ -125,7 +125,7 @@ async fn who_was_sent_a_dictionary_keeps_it() {
     let mut old = Raw::pomelo(&server.tcp()).await;
     old.send(&package(DATA, b"\x01\x01\x00\x01[1]")).await;
     old.expect(&response(1, "[1]")).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     // The component is the same. Other options alone make another generation.
     slot.swap(&pomelo_with(1, options(2, 1)), Some(Handoff)).await.expect("a good codec");
     assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 1)]);

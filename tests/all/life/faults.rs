@@ -58,7 +58,7 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
     // The older version refuses to restore sessions that are marked.
     let older = marked("older").with(Restore, &restore_if_marked(REFUSE));
     let server = serve(guest(&older), limits(THRESHOLD, 0, 600)).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = Vec::new();
     for said in ["one", "two", "!three", "four", "!five"] {
         clients.push(client(&server, said).await);
@@ -103,7 +103,7 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
 async fn a_version_that_fails_to_take_sessions_over_is_rolled_back_at_once() {
     const CLIENTS: usize = 200;
     let server = serve(guest(&marked("older")), limits(THRESHOLD, 0, 600)).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = Vec::new();
     for n in 0..CLIENTS {
         clients.push(client(&server, &n.to_string()).await);
@@ -125,7 +125,7 @@ async fn a_version_that_fails_to_take_sessions_over_is_rolled_back_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollback_by_hand() {
     let server = serve(guest(&marked("older")), limits(0, 0, 600)).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let none = |error: SwapError| {
         assert!(error.to_string().contains("guest has no generation to go back to"), "{error}");
     };
@@ -156,7 +156,7 @@ async fn a_file_that_was_rolled_back_is_not_read_again() {
     let mut setup = Setup { faults: limits(THRESHOLD, 0, 600), ..server::setup() };
     setup.swap.watch = false;
     let server = server::serve(app::with_guests(), setup, [source]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     assert_eq!((slot.name(), slot.reload().await.expect("it is read")), ("lines", None));
     folder.replace("lines.wasm", bad().build());
     assert_eq!(slot.reload().await.expect("it is another").map(|report| report.to), Some(2));
@@ -174,7 +174,7 @@ async fn a_file_that_was_rolled_back_is_not_read_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_that_keeps_failing_is_suspended_for_a_while() {
     let server = serve(guest(&bad()), limits(THRESHOLD, THRESHOLD, 10)).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = [client(&server, "one").await, client(&server, "two").await];
     strike(&server, THRESHOLD - 1).await;
     let mut more = client(&server, "three").await;

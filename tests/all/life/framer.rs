@@ -159,7 +159,7 @@ fn check_counts(server: &TestServer) {
 async fn a_handoff_loses_doubles_and_reorders_nothing_wherever_it_cuts_the_stream() {
     let codecs = changed::digits(4, [Change::Nothing; 2]);
     let (server, mut opened) = serve(codecs[0].clone()).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     for (n, at) in cuts().enumerate() {
         converse(&server, &mut opened, at, async || {
             let report = slot.swap(&codecs[(n + 1) % 2], Some(Handoff)).await.expect("a good codec");
@@ -175,21 +175,21 @@ async fn a_renewal_loses_doubles_and_reorders_nothing_wherever_it_cuts_the_strea
     let [codec] = changed::digits(4, [Change::FillsUp]);
     let (server, mut opened) = serve(codec).await;
     for at in cuts() {
-        let renewed = || generation(slot(&server), 1).renewed;
+        let renewed = || generation(&slot(&server), 1).renewed;
         let before = renewed();
         converse(&server, &mut opened, at, async || {}).await;
         // Behind the greeting and behind each part.
         assert!(renewed() >= before + 3, "{} of {before}, cut at {at}", renewed());
     }
     check_counts(&server);
-    assert_eq!(generation(slot(&server), 1).faults, [].into());
+    assert_eq!(generation(&slot(&server), 1).faults, [].into());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_equal_shadow_differs_nowhere_wherever_it_joins_the_stream() {
     let [current, candidate] = changed::digits(4, [Change::Nothing; 2]);
     let (server, mut opened) = serve(current).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     for at in cuts() {
         converse(&server, &mut opened, at, async || {
             slot.try_out(&candidate, Trial::Shadow, 1.0).await.expect("it fits");
@@ -208,7 +208,7 @@ async fn an_equal_shadow_differs_nowhere_wherever_it_joins_the_stream() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shadow_that_joins_in_the_middle_of_a_frame_shows_where_it_differs() {
     let (server, _opened) = serve(changed::digits(4, [Change::Nothing])[0].clone()).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut client = Digits::connect(&server.tcp()).await;
     client.send("NTC 0 1 a.number\nxSTL").await;
     for _ in 0..3 {
@@ -232,7 +232,7 @@ async fn a_shadow_that_joins_in_the_middle_of_a_frame_shows_where_it_differs() {
 async fn a_shadow_that_cuts_other_frames_is_lost_and_hurts_no_session() {
     let [current, candidate] = changed::digits(4, [Change::Nothing, Change::ForgetsForm]);
     let (server, mut opened) = serve(current).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let at = stream().ends[4] + 7;
     converse(&server, &mut opened, at, async || {
         slot.try_out(&candidate, Trial::Shadow, 1.0).await.expect("it fits");

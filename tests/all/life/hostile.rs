@@ -56,7 +56,7 @@ impl Scene {
         assert!(line.contains(&format!("cause=\"codec-{cause}\"")), "{line}");
         let stats = self.server.until("it is counted", |stats| stats.connections_open == 3).await;
         assert_eq!(stats.closes.values().sum::<u64>(), 1, "{stats}");
-        assert_eq!(generation(slot(&self.server), on).faults, [(cause.to_owned(), 1)].into());
+        assert_eq!(generation(&slot(&self.server), on).faults, [(cause.to_owned(), 1)].into());
         self.neighbours_go_on().await;
     }
 
@@ -90,7 +90,7 @@ async fn a_save_that_misbehaves_costs_its_own_session() {
         let report = scene.swap(&marked("new")).await;
         assert_eq!((report.moved, report.rolled_back), (2, false), "{report:?}");
         scene.marked_is_lost(cause, 1).await;
-        assert_eq!(sessions_by_generation(slot(&scene.server)), [(1, 0), (2, 2)]);
+        assert_eq!(sessions_by_generation(&slot(&scene.server)), [(1, 0), (2, 2)]);
     }
 }
 
@@ -100,10 +100,10 @@ async fn a_save_that_refuses_keeps_its_session_where_it_is() {
     let report = scene.swap(&marked("new")).await;
     assert_eq!((report.moved, report.staying), (2, 1));
     assert_eq!(report.reasons, [("refused: not me".to_owned(), 1)]);
-    assert_eq!(sessions_by_generation(slot(&scene.server)), [(1, 1), (2, 2)]);
+    assert_eq!(sessions_by_generation(&slot(&scene.server)), [(1, 1), (2, 2)]);
     echo(&mut scene.marked, "still here").await;
     scene.neighbours_go_on().await;
-    assert!(generation(slot(&scene.server), 1).faults.is_empty(), "to refuse is no fault");
+    assert!(generation(&slot(&scene.server), 1).faults.is_empty(), "to refuse is no fault");
     assert_eq!(scene.server.stats().closes, [].into());
 }
 
@@ -122,7 +122,7 @@ async fn a_restore_that_misbehaves_costs_no_session() {
         let report = scene.swap(&marked("new").with(Restore, &restore_if_marked(body))).await;
         assert_eq!((report.moved, report.staying), (2, 1));
         assert!(matches!(&report.reasons[..], [(why, 1)] if why.starts_with(reason)), "{report:?}");
-        let slot = slot(&scene.server);
+        let slot = &slot(&scene.server);
         assert_eq!(
             generation(slot, 2).faults,
             fault.map(|cause: &str| (cause.to_owned(), 1)).into_iter().collect()
@@ -162,7 +162,7 @@ async fn a_restore_that_ignores_the_state_is_found_out() {
         if_marked("(global.set $mark (i32.const 0)) (return (call $honest-open))", "(call $honest-open)");
     let forgets = format!("(global.set $mark (i32.load8_u (local.get $state))) {forgets}");
     let forgetful = guest(&shaking("forgetful").with(Restore, &forgets));
-    let slot = slot(&server);
+    let slot = &slot(&server);
     assert_eq!(slot.swap(&forgetful, Some(Handoff)).await.expect("it fits").moved, 2);
     for client in &mut clients {
         client.send(b"after\n").await;
@@ -186,7 +186,7 @@ async fn a_share_class_that_misbehaves_costs_its_own_session() {
         for client in &mut scene.neighbours {
             assert_eq!(client.line().await, "to all");
         }
-        assert_eq!(generation(slot(&scene.server), 2).shared, 1);
+        assert_eq!(generation(&slot(&scene.server), 2).shared, 1);
     }
 }
 
@@ -205,9 +205,9 @@ async fn a_shared_encoding_that_misbehaves_costs_nobody() {
                 assert_eq!(client.line().await, text);
             }
             assert_eq!(scene.other.next_push_body().await, text.as_bytes());
-            assert_eq!(generation(slot(&scene.server), 1).shared, n as u64 + 1);
+            assert_eq!(generation(&slot(&scene.server), 1).shared, n as u64 + 1);
         }
-        assert_eq!(generation(slot(&scene.server), 1).faults, [(cause.to_owned(), 2)].into());
+        assert_eq!(generation(&slot(&scene.server), 1).faults, [(cause.to_owned(), 2)].into());
         assert_eq!(scene.server.stats().closes, [].into());
     }
 }
@@ -221,7 +221,7 @@ async fn a_version_that_cannot_share_is_rolled_back() {
     let faults = FaultLimits { rollback: 3, suspend: 0, per_address: 0, ..FaultLimits::default() };
     let setup = server::Setup { faults, ..server::setup() };
     let server = server::serve(app::with_guests(), setup, [guest(&marked("old"))]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         let mut client = Raw::connect(&server.tcp()).await;

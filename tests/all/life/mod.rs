@@ -42,8 +42,8 @@ fn guest(guest: &Guest) -> CodecSource {
 }
 
 /// Returns the slot of a server's first listener.
-fn slot(server: &TestServer) -> &Slot {
-    &server.slots()[0]
+fn slot(server: &TestServer) -> Slot {
+    server.slots().swap_remove(0)
 }
 
 /// Returns the generations that are held, with the number of sessions on each.

@@ -56,7 +56,7 @@ fn disguised(disguise: impl FnOnce(&mut Description)) -> CodecSource {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_has_changed_then() {
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut client = Client::connect(&server.tcp()).await;
     let bytes = |wasm: Vec<u8>| CodecSource::bytes("pomelo", wasm, json!({}));
     let missing = "/nowhere/codec.wasm";
@@ -126,7 +126,7 @@ async fn nothing_has_changed_then() {
 async fn by_a_slot_that_is_pinned_to_another_component() {
     let pin = Digest::of(&versions::pomelo(1));
     let server = server::serve(app::demo(), server::setup(), [pomelo(1).pinned(pin)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut client = Client::connect(&server.tcp()).await;
     let error = chain(&slot.swap(&pomelo(2), None).await.expect_err("another digest"));
     let other = Digest::of(&versions::pomelo(2));
@@ -146,7 +146,7 @@ async fn by_a_slot_that_is_pinned_to_another_component() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_at_the_same_time_the_later_one_wins() {
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut client = Client::connect(&server.tcp()).await;
     let (two, three) = (pomelo(2), pomelo(3));
     let (one, other) = join(slot.swap(&two, Some(Handoff)), slot.swap(&three, Some(Handoff))).await;

@@ -44,7 +44,7 @@ async fn say_until_closed(client: &mut Raw) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_outlives_many_sandboxes() {
     let (server, mut client) = serve(&leaking("leaking")).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     for line in 0..10 * PAGES {
         echo(&mut client, &format!("b{line}")).await;
     }
@@ -67,7 +67,7 @@ async fn one_that_cannot_be_saved_ends_at_the_limit() {
     let lines = say_until_closed(&mut client).await;
     assert!((PAGES - 10..PAGES).contains(&lines), "{lines}");
     server.until_closed("codec-memory", 1).await;
-    let generation = generation(slot(&server), 1);
+    let generation = generation(&slot(&server), 1);
     assert_eq!((generation.renewed, json!(generation.faults)), (0, json!({ "memory": 1 })));
 }
 
@@ -78,6 +78,6 @@ async fn one_that_cannot_be_restored_ends_at_the_limit() {
     let lines = say_until_closed(&mut client).await;
     assert!((PAGES - 10..PAGES).contains(&lines), "{lines}");
     server.until_closed("codec-memory", 1).await;
-    let generation = generation(slot(&server), 1);
+    let generation = generation(&slot(&server), 1);
     assert_eq!((generation.renewed, json!(generation.faults)), (0, json!({ "memory": 1, "trap": 1 })));
 }

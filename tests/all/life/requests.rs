@@ -131,7 +131,7 @@ async fn a_codec_without_requests_does_not_take_a_session_over() {
     let open = tokio::spawn(session.request_bytes(ASK, "what?").into_future());
     assert_eq!(client.line().await, "what?");
 
-    let (slot, without) = (slot(&server), guest(&marked("does not ask")));
+    let (slot, without) = (&slot(&server), guest(&marked("does not ask")));
     let error = slot.swap(&without, Some(Handoff)).await.expect_err("it takes no requests").to_string();
     assert!(error.contains("requests to the client differs between them"), "{error}");
     let report = slot.swap(&without, None).await.expect("a good codec");

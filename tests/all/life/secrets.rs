@@ -107,7 +107,7 @@ async fn a_secret_goes_to_the_codec_and_nowhere_else() {
     assert_eq!(had["file"], given["file"]);
 
     // All that shows the options shows the references.
-    let slot = slot(&server);
+    let slot = &slot(&server);
     assert_eq!(slot.options().value(), &given);
     let status = slot.status();
     assert_eq!(status.generations[0].options, given);
@@ -160,7 +160,7 @@ async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
     folder.replace("secret", b"first-of-them\r\n");
     let options = Options::from(json!({ "key": { "file": folder.path("secret") } }));
     let server = serve(source(&telling(), options), &folder.path("cache")).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     assert_eq!(had(&server).await["key"], "first-of-them");
     assert_eq!(slot.reload().await.expect("it is read"), None, "nothing has changed");
 

@@ -62,7 +62,7 @@ async fn greet(clients: &mut [Client]) {
 async fn a_handoff_carries_sessions_and_requests_in_flight() {
     let (app, permits, begun) = slow();
     let server = server::serve(app, server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = two(&server).await;
     let mut asked = Vec::new();
     for client in &mut clients {
@@ -101,7 +101,7 @@ async fn a_handoff_carries_sessions_and_requests_in_flight() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_lets_sessions_end_where_they_are() {
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = two(&server).await;
     let report = slot.swap(&pomelo(2), Some(Drain)).await.expect("a good codec");
     assert_eq!((report.sessions, report.moved, report.staying), (Drain, 0, 2));
@@ -132,7 +132,7 @@ async fn drain_lets_sessions_end_where_they_are() {
 async fn close_answers_says_farewell_and_closes() {
     let (app, permits, begun) = slow();
     let server = server::serve(app, server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = two(&server).await;
     let mut asked = Vec::new();
     for client in &mut clients {
@@ -172,7 +172,7 @@ async fn who_is_left_again_drains_anew() {
     const LIMIT: Duration = Duration::from_secs(4);
     let swap = SwapConfig { drain_timeout: LIMIT, ..SwapConfig::default() };
     let server = server::serve(app::demo(), Setup { swap, ..server::setup() }, [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut client = Client::connect(&server.tcp()).await;
     slot.swap(&pomelo(2), Some(Drain)).await.expect("a good codec");
     slot.roll_back().await.expect("there is one before");
@@ -188,7 +188,7 @@ async fn who_is_left_again_drains_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_becomes_of_sessions_where_nobody_says_it() {
     let server = server::serve(app::with_guests(), server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = two(&server).await;
     assert_eq!(slot.swap(&pomelo(2), None).await.expect("a good codec").sessions, Handoff);
     assert_eq!(slot.swap(&guest(&Guest::new("lines")), None).await.expect("a good codec").sessions, Drain);
@@ -220,7 +220,7 @@ async fn what_nobody_needs_is_given_back() {
         .unzip();
     // The slot keeps its own source for a reload, so the swaps replace all of these codecs.
     let server = server::serve(app::demo(), server::setup(), [pomelo(0)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     slot.swap(&codecs[0], Some(Drain)).await.expect("a good codec");
     let mut clients = two(&server).await;
     // The handle that the application keeps of a closed session must not keep its codec.

@@ -24,7 +24,7 @@ async fn lines(source: &Guest, faults: FaultLimits) -> TestServer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shadow_that_answers_alike() {
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut live = [Client::connect(&server.tcp()).await, Client::connect(&server.ws()).await];
     assert_eq!(slot.try_out(&pomelo(2), Trial::Shadow, 1.0).await.expect("a good codec"), 2);
     assert_eq!(
@@ -62,7 +62,7 @@ async fn a_shadow_that_answers_otherwise() {
         FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() },
     )
     .await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut client = Raw::connect(&server.tcp()).await;
     echo(&mut client, "a first line").await;
     // The candidate ignores packets that begin with `!`.
@@ -90,7 +90,7 @@ async fn a_shadow_that_fails_hurts_no_session() {
         let faults =
             FaultLimits { rollback: CLIENTS as u32, suspend: 5, per_address: 0, ..FaultLimits::default() };
         let server = lines(&marked("current"), faults).await;
-        let slot = slot(&server);
+        let slot = &slot(&server);
         let candidate = marked("candidate").strike(body);
         slot.try_out(&guest(&candidate), Trial::Shadow, 1.0).await.expect("it fits");
         let mut clients = Vec::new();
@@ -133,7 +133,7 @@ async fn a_shadow_that_cannot_join() {
     ];
     for candidate in candidates {
         let server = lines(&marked("current"), off).await;
-        let slot = slot(&server);
+        let slot = &slot(&server);
         let mut client = Raw::connect(&server.tcp()).await;
         echo(&mut client, "there already").await;
         slot.try_out(&guest(&candidate), Trial::Shadow, 1.0).await.expect("it fits");
@@ -158,7 +158,7 @@ async fn a_shadow_that_cannot_join() {
 async fn canary() -> (TestServer, Vec<Raw>, usize) {
     let off = FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() };
     let server = lines(&marked("current"), off).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     assert_eq!(slot.try_out(&guest(&marked("canary")), Trial::Canary, 0.25).await.expect("it fits"), 2);
     let mut clients = Vec::new();
     for n in 0..200 {
@@ -176,7 +176,7 @@ async fn canary() -> (TestServer, Vec<Raw>, usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_gets_its_share_and_is_promoted() {
     let (server, mut clients, share) = canary().await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let report = slot.promote(Some(Handoff)).await.expect("it is on trial");
     assert_eq!((report.from, report.to, report.moved), (1, 2, 200 - share as u64));
     assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 200)]);
@@ -188,7 +188,7 @@ async fn a_canary_gets_its_share_and_is_promoted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_whose_trial_ends_gives_its_sessions_back() {
     let (server, mut clients, share) = canary().await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     assert_eq!(slot.end_trial().await.expect("it is on trial"), 2);
     assert_eq!(sessions_by_generation(slot), [(1, 200)]);
     assert_eq!(generation(slot, 1).moved_in, share as u64);
@@ -203,7 +203,7 @@ async fn a_canary_whose_trial_ends_gives_its_sessions_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_trial_is_refused() {
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let refused = |text: &'static str, error: SwapError| {
         let error = error.to_string();
         assert!(error.contains(text), "{error}");
@@ -233,7 +233,7 @@ async fn a_swap_ends_a_trial() {
     let swap = SwapConfig { drain_timeout: Duration::from_millis(500), ..SwapConfig::default() };
     let server =
         server::serve(app::with_guests(), Setup { swap, ..server::setup() }, [guest(&marked("first"))]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     for (candidate, stays) in [(marked("canary"), false), (Guest::new("settled"), true)] {
         let number = slot.try_out(&guest(&candidate), Trial::Canary, 1.0).await.expect("it fits");
         let mut client = Raw::connect(&server.tcp()).await;

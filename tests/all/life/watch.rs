@@ -47,7 +47,7 @@ async fn watched(folder: &Folder) -> (TestServer, Raw) {
 /// Waits until the slot has this version as its current generation, and checks that this does not
 /// change for some time.
 async fn swapped(server: &TestServer, client: &mut Raw, to: u64, version: &[u8]) {
-    let slot = slot(server);
+    let slot = &slot(server);
     until(slot, "the swap", |status| status.current == to).await;
     sleep(SOME_LOOKS).await;
     let status = slot.status();
@@ -106,7 +106,7 @@ async fn a_broken_file_is_refused_and_the_mended_one_taken() {
         };
         within("the file to be refused", refused).await;
         echo(&mut client, "still here").await;
-        assert_eq!(sessions_by_generation(slot(&server)), [(1, 1)]);
+        assert_eq!(sessions_by_generation(&slot(&server)), [(1, 1)]);
     }
     // The server waits for a file that has been removed.
     fs::remove_file(folder.path(FILE)).expect("it is there");
@@ -157,7 +157,7 @@ async fn a_file_that_changes_while_the_server_starts_is_seen() {
     renames.renames.store(true, Ordering::Relaxed);
     let server = server::serve(app::with_guests(), server::setup(), sources).await;
     let wanted = Some(versions::digest(&version(2)));
-    until(slot(&server), "the new file", |status| {
+    until(&slot(&server), "the new file", |status| {
         status.current == 2 && status.generations.last().is_some_and(|current| current.sha256 == wanted)
     })
     .await;

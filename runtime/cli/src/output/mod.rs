@@ -13,7 +13,8 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -35,7 +36,8 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 pub(super) struct Output {
     stdout: Queue,
     stderr: Queue,
-    format: Arc<OnceLock<LogFormat>>,
+    /// Whether lines are JSON. They are text until the configuration has been read.
+    is_json: Arc<AtomicBool>,
 }
 
 /// Flushes both streams when it is dropped, also during a panic. Waits for a bounded time.
@@ -47,38 +49,38 @@ impl Output {
     /// # Errors
     /// Returns an error if a thread cannot be started, or a descriptor is refused.
     pub(super) fn start() -> anyhow::Result<(Self, Flushed)> {
-        let format = Arc::new(OnceLock::new());
+        let is_json = Arc::new(AtomicBool::new(false));
         let queue = |name, stream: BorrowedFd<'_>| {
-            let format = Arc::clone(&format);
+            let is_json = Arc::clone(&is_json);
             // Writes to the descriptor itself, without the locks and the buffers of the standard
             // library.
             let stream = stream.try_clone_to_owned().context("a standard stream cannot be used")?;
             Queue::start(name, File::from(stream), move |count| {
                 let message = format!("{count} lines were left out: they could not be written fast enough");
-                render(&format, Level::WARN, &message, &message, json!({ "left_out": count }))
+                render(&is_json, Level::WARN, &message, &message, json!({ "left_out": count }))
             })
         };
         let stdout = queue("wireplug-stdout", io::stdout().as_fd())?;
         let stderr = queue("wireplug-stderr", io::stderr().as_fd())?;
-        let output = Self { stdout, stderr, format };
+        let output = Self { stdout, stderr, is_json };
         panics::report_to(output.clone());
         Ok((output.clone(), Flushed(output)))
     }
 
     /// Sets the format of all later lines.
     pub(super) fn set_format(&self, format: LogFormat) {
-        let _ = self.format.set(format);
+        self.is_json.store(format == LogFormat::Json, Ordering::Relaxed);
     }
 
     /// Returns whether lines are text for people, which they are until the configuration has been
     /// read.
     pub(super) fn is_text(&self) -> bool {
-        is_text(&self.format)
+        !self.is_json.load(Ordering::Relaxed)
     }
 
     /// Prints to standard output: `text` for people, `message` and `fields` for machines.
     pub(super) fn say(&self, text: impl Display, message: &str, fields: Value) {
-        self.stdout.push(render(&self.format, Level::INFO, text, message, fields));
+        self.stdout.push(render(&self.is_json, Level::INFO, text, message, fields));
     }
 
     /// Prints a message that has no fields.
@@ -89,7 +91,7 @@ impl Output {
     /// Writes a message to standard error that is not a log event, so the level of the log does not
     /// hide it.
     pub(super) fn complain(&self, level: Level, text: impl Display, message: &str, fields: Value) {
-        self.stderr.push(render(&self.format, level, text, message, fields));
+        self.stderr.push(render(&self.is_json, level, text, message, fields));
     }
 
     /// Returns the number of lines that were left out since the start, on both streams.
@@ -138,19 +140,15 @@ struct Record<'a> {
     target: &'a str,
 }
 
-fn is_text(format: &OnceLock<LogFormat>) -> bool {
-    matches!(format.get(), None | Some(LogFormat::Text))
-}
-
 /// Formats a line as text or JSON, with its end.
 fn render(
-    format: &OnceLock<LogFormat>,
+    is_json: &AtomicBool,
     level: Level,
     text: impl Display,
     message: &str,
     fields: Value,
 ) -> String {
-    if is_text(format) {
+    if !is_json.load(Ordering::Relaxed) {
         return format!("{text}\n");
     }
     let mut timestamp = String::new();
@@ -175,9 +173,9 @@ mod tests {
     fn panics_are_lines_like_others() {
         let (reader, writer) = pipe().unwrap();
         let notice = |count| format!("{count}\n");
-        let format = Arc::new(OnceLock::new());
+        let is_json = Arc::default();
         let queue = Queue::start("test", writer, notice).unwrap();
-        let output = Output { stdout: queue.clone(), stderr: queue, format };
+        let output = Output { stdout: queue.clone(), stderr: queue, is_json };
         panics::report_to(output.clone());
         let fails = || {
             let thread = thread::Builder::new().name("fragile".to_owned());
@@ -207,7 +205,7 @@ mod tests {
     fn log_lines_are_cut() {
         let (reader, writer) = pipe().unwrap();
         let queue = Queue::start("test", writer, |count| format!("{count}\n")).unwrap();
-        let output = Output { stdout: queue.clone(), stderr: queue, format: Arc::default() };
+        let output = Output { stdout: queue.clone(), stderr: queue, is_json: Arc::default() };
         let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
         let text = format!("{}\n", "x".repeat(100_000));
         output.log().write_all(text.as_bytes()).unwrap();

@@ -50,7 +50,9 @@ const PATH: &str = "/socket.io/";
 
 type Answer = Response<Full<Bytes>>;
 
-/// The state that the HTTP connections of a listener share.
+/// The state that the HTTP connections of a listener share. A clone shares it too; only the rules
+/// may differ.
+#[derive(Clone)]
 pub(super) struct Front {
     /// The polling sessions.
     pub(super) sessions: Sessions,
@@ -59,6 +61,14 @@ pub(super) struct Front {
     /// Gone once the connector has stopped and the last client has left.
     pub(super) alive: Weak<Alive>,
     pub(super) stopped: CancellationToken,
+    pub(super) rules: Rules,
+    /// The limit on TCP connections.
+    pub(super) connections: Arc<Semaphore>,
+}
+
+/// The rules for the HTTP connections of a listener. A connection keeps those with which it began.
+#[derive(Clone)]
+pub(super) struct Rules {
     pub(super) proxies: Arc<[IpNet]>,
     pub(super) paths: Vec<String>,
     pub(super) origins: Origins,
@@ -72,8 +82,6 @@ pub(super) struct Front {
     pub(super) rate: RateLimits,
     /// The longest message of a WebSocket and the longest body of a request, in bytes.
     pub(super) max_payload: usize,
-    /// The limit on TCP connections.
-    pub(super) connections: Arc<Semaphore>,
 }
 
 impl Front {
@@ -99,8 +107,8 @@ impl Front {
         // The layers above gather what is sent together.
         let _ = stream.set_nodelay(true);
         let mut stream = PrefixedStream::new(stream);
-        let client = if proxy::contains(&self.proxies, address.ip()) {
-            let header = timeout(self.head_timeout, proxy::read_header(&mut stream));
+        let client = if proxy::contains(&self.rules.proxies, address.ip()) {
+            let header = timeout(self.rules.head_timeout, proxy::read_header(&mut stream));
             header.await.map_err(|_| io::ErrorKind::TimedOut)??
         } else {
             None
@@ -113,7 +121,7 @@ impl Front {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.head_timeout)
+            .header_read_timeout(self.rules.head_timeout)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(Held::new(stream, room)), service)
             .with_upgrades();
@@ -130,22 +138,22 @@ impl Front {
 
     /// Answers a request. A refused request is the last one of its connection.
     async fn answer(&self, request: Request<Body>, address: String) -> Answer {
-        let Ok(origin) = self.origins.judge(request.headers()) else {
+        let Ok(origin) = self.rules.origins.judge(request.headers()) else {
             self.forbid(address, "the page's origin is not let in");
             return refusal(StatusCode::FORBIDDEN, "this origin is not let in");
         };
         let mut answer = if request.method() == Method::OPTIONS && origin.is_some() {
-            self.origins.preflight(request.headers())
+            self.rules.origins.preflight(request.headers())
         } else {
             self.dispatch(request, address).await.unwrap_or_else(|refused| *refused)
         };
-        self.origins.allow(origin, answer.headers_mut());
+        self.rules.origins.allow(origin, answer.headers_mut());
         answer
     }
 
     async fn dispatch(&self, request: Request<Body>, address: String) -> Result<Answer, Box<Answer>> {
         let path = request.uri().path();
-        let is_served = match &self.paths[..] {
+        let is_served = match &self.rules.paths[..] {
             // Clients that leave out the last slash are served too.
             [] => path == PATH || path == &PATH[..PATH.len() - 1],
             paths => paths.iter().any(|served| served == path),
@@ -177,7 +185,7 @@ impl Front {
     /// Accepts a request with packets.
     async fn post(&self, session: &Polling, request: Request<Body>) -> Result<Answer, Box<Answer>> {
         let post = session.post(length(&request)).map_err(|_| bad(3, "Bad request"))?;
-        let body = Limited::new(request.into_body(), self.max_payload).collect();
+        let body = Limited::new(request.into_body(), self.rules.max_payload).collect();
         let payload = match timeout(BODY, body).await {
             Ok(Ok(payload)) => payload.to_bytes(),
             Ok(Err(_)) => return Err(Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too long"))),
@@ -191,7 +199,7 @@ impl Front {
     fn open_polling(&self, request: Request<Body>, address: String) -> Result<Answer, Box<Answer>> {
         let alive = self.alive.upgrade().ok_or_else(unavailable)?;
         let sid = random_id().map_err(|_| unavailable())?;
-        let meter = RateMeter::new(&self.rate);
+        let meter = RateMeter::new(&self.rules.rate);
         let registered = self.sessions.open(sid.clone(), meter.clone());
         let peer = Peer::new(Transport::Polling(registered), None, meter, alive);
         let open = peer.join(self.attributes(&request, "polling")).boxed();
@@ -206,7 +214,7 @@ impl Front {
         let upgrade = hyper::upgrade::on(&mut request);
         let answer = switch(&request)?;
         let attributes = self.attributes(&request, "websocket");
-        let (max_payload, meter) = (self.max_payload, RateMeter::new(&self.rate));
+        let (max_payload, meter) = (self.rules.max_payload, RateMeter::new(&self.rules.rate));
         let open = async move {
             let websocket = upgraded(upgrade, max_payload, &meter).await?;
             let (transport, greeting) =
@@ -222,7 +230,7 @@ impl Front {
         let upgrade = hyper::upgrade::on(&mut request);
         let answer = switch(&request)?;
         let changes = session.upgrade().map_err(|_| bad(3, "Bad request"))?;
-        let (max_payload, limit) = (self.max_payload, self.upgrade_timeout);
+        let (max_payload, limit) = (self.rules.max_payload, self.rules.upgrade_timeout);
         tokio::spawn(async move {
             let probed = async {
                 let mut websocket = upgraded(upgrade, max_payload, session.meter()).await?;
@@ -261,14 +269,14 @@ impl Front {
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-        .chain(http::attributes(request.headers(), &self.headers))
+        .chain(http::attributes(request.headers(), &self.rules.headers))
         .collect()
     }
 
     /// Returns the first packet of a session.
     fn greeting(&self, sid: &str, upgrades: &str) -> String {
         let (interval, limit) = (PING_INTERVAL.as_millis(), PING_TIMEOUT.as_millis());
-        let max = self.max_payload;
+        let max = self.rules.max_payload;
         format!(
             "0{{\"sid\":\"{sid}\",\"upgrades\":[{upgrades}],\"pingInterval\":{interval},\"pingTimeout\":{limit},\
              \"maxPayload\":{max}}}"

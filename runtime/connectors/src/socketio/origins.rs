@@ -11,6 +11,7 @@ use hyper::{Response, StatusCode};
 
 /// The origins whose pages may connect. If the list is empty, all pages may. Browsers then get no
 /// CORS headers, so they hide the answers from pages of other origins.
+#[derive(Clone)]
 pub(super) struct Origins(pub(super) Vec<String>);
 
 /// The error if the origin of the request may not connect.

@@ -1,6 +1,7 @@
 //! Runs a change that a client requests to its end, and writes the line of the change into the
 //! audit log.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,7 +11,7 @@ use super::access::Client;
 use super::codecs::Answer;
 use super::refusal::Refusal;
 use crate::audit::{AuditLog, Outcome, Record};
-use crate::slot::{Slot, SwapError};
+use crate::slot::Slot;
 
 /// The reason of a change that is dropped before it runs.
 const CLIENT_LEFT: &str = "the client left before its request was complete";
@@ -64,11 +65,15 @@ impl Change {
     /// change half done.
     ///
     /// `describe` adds the result of the change to the line.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(super) async fn run<T, E>(
         mut self,
-        change: impl Future<Output = Result<T, SwapError>> + Send + 'static,
+        change: impl Future<Output = Result<T, E>> + Send + 'static,
         describe: impl FnOnce(&T, &mut Record) -> Outcome + Send + 'static,
-    ) -> Answer<T> {
+    ) -> Answer<T>
+    where
+        T: Send + 'static,
+        E: Error + Into<Refusal> + Send + 'static,
+    {
         self.reason = FAILED;
         let task = async move {
             let ended = change.await;
@@ -79,9 +84,14 @@ impl Change {
             ended
         };
         match tokio::spawn(task).await {
-            Ok(ended) => Ok(Json(ended?)),
+            Ok(ended) => ended.map(Json).map_err(E::into),
             Err(_) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, FAILED)),
         }
+    }
+
+    /// Gives up the line, because nothing is to be changed.
+    pub(super) fn drop_line(&mut self) {
+        self.record = None;
     }
 
     fn end(&mut self, outcome: Outcome, reason: Option<String>) {

@@ -20,8 +20,8 @@ use super::upload::Uploads;
 use crate::audit::{AuditLog, Outcome, Record, Version};
 use crate::codec::Digest;
 use crate::config::{ControlRole, LiveSessions};
-use crate::server::{NodeStatus, Nodes, RunningServer};
-use crate::slot::{CodecSource, Slot, SlotStatus, SwapReport, Trial};
+use crate::server::{NodeStatus, ReloadReport, Running, RunningServer};
+use crate::slot::{CodecSource, Slot, SlotStatus, SwapError, SwapReport, Trial};
 
 /// A generation that is on trial, or was on trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,7 @@ pub struct Candidate {
 
 /// The state that all requests share.
 struct Api {
-    slots: Vec<Slot>,
-    nodes: Nodes,
+    server: Arc<Running>,
     audit: Arc<AuditLog>,
     uploads: Uploads,
 }
@@ -54,7 +53,7 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 8] {
+fn table() -> [Route; 9] {
     let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
     let changes =
         |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
@@ -67,13 +66,14 @@ fn table() -> [Route; 8] {
         changes("rollback", "/codecs/{name}/rollback", post(roll_back)),
         changes("reload", "/codecs/{name}/reload", post(reload)),
         changes("end-trial", "/codecs/{name}/trial", delete(end_trial)),
+        changes("reload-config", "/reload", post(reload_config)),
     ]
 }
 
 pub(super) fn routes(server: &RunningServer, max_upload: usize) -> Router {
-    let (slots, nodes) = (server.slots().to_vec(), server.nodes().clone());
-    let audit = slots.first().map(|slot| Arc::clone(slot.audit_log())).unwrap_or_default();
-    let api = Arc::new(Api { slots, nodes, audit, uploads: Uploads::new(max_upload) });
+    let server = Arc::clone(server.parts());
+    let audit = Arc::clone(&server.audit);
+    let api = Arc::new(Api { server, audit, uploads: Uploads::new(max_upload) });
     let mut router = Router::new();
     for Route { role, change, path, handler } in table() {
         let needs = Needs { role, change, audit: Arc::clone(&api.audit) };
@@ -159,9 +159,10 @@ impl Upload {
 }
 
 impl Api {
-    fn slot(&self, name: &str) -> Result<&Slot, Refusal> {
-        self.slots.iter().find(|slot| slot.name() == name).ok_or_else(|| {
-            let names: Vec<_> = self.slots.iter().map(Slot::name).collect();
+    fn slot(&self, name: &str) -> Result<Slot, Refusal> {
+        let slots = self.server.slots.all();
+        slots.iter().find(|slot| slot.name() == name).cloned().ok_or_else(|| {
+            let names: Vec<_> = slots.iter().map(Slot::name).collect();
             let why = format!("there is no codec {name:?}; there is {}", names.join(", "));
             Refusal::new(StatusCode::NOT_FOUND, why)
         })
@@ -169,16 +170,16 @@ impl Api {
 
     /// Begins a change of a codec that a client requests. There may be no such codec.
     fn change(&self, client: &Client, what: &'static str, name: &str) -> Change {
-        Change::begin(client, what, name, self.slot(name).ok(), &self.audit)
+        Change::begin(client, what, name, self.slot(name).ok().as_ref(), &self.audit)
     }
 }
 
 async fn status(State(api): State<Arc<Api>>) -> Json<Vec<NodeStatus>> {
-    Json(api.nodes.status().await)
+    Json(api.server.nodes.status().await)
 }
 
 async fn list(State(api): State<Arc<Api>>) -> Json<Vec<SlotStatus>> {
-    Json(api.slots.iter().map(Slot::status).collect())
+    Json(api.server.slots.all().iter().map(Slot::status).collect())
 }
 
 async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Answer<SlotStatus> {
@@ -193,7 +194,7 @@ async fn upload(
     body: Body,
 ) -> Result<Response, Refusal> {
     let mut change = api.change(&client, "upload", &name);
-    let slot = change.checked(api.slot(&name))?.clone();
+    let slot = change.checked(api.slot(&name))?;
     let upload = change.checked(given(asked))?;
     let purpose = change.checked(upload.purpose())?;
     change.note(|record| {
@@ -224,7 +225,7 @@ async fn upload(
             let candidate = async move {
                 let _permit = permit;
                 let generation = slot.try_out(&source, trial, share).await?;
-                Ok(Candidate { slot: slot.name().to_owned(), generation })
+                Ok::<_, SwapError>(Candidate { slot: slot.name().to_owned(), generation })
             };
             let describe = |candidate: &Candidate, record: &mut Record| {
                 record.set_to_generation(candidate.generation);
@@ -242,7 +243,7 @@ async fn promote(
     asked: Asked<Promotion>,
 ) -> Answer<SwapReport> {
     let mut change = api.change(&client, "promote", &name);
-    let slot = change.checked(api.slot(&name))?.clone();
+    let slot = change.checked(api.slot(&name))?;
     let Promotion { sessions } = change.checked(given(asked))?;
     change.note(|record| record.set_to(slot.trial_versions().0));
     change.run(async move { slot.promote(sessions).await }, SwapReport::describe).await
@@ -254,7 +255,7 @@ async fn roll_back(
     Extension(client): Extension<Client>,
 ) -> Answer<SwapReport> {
     let mut change = api.change(&client, "rollback", &name);
-    let slot = change.checked(api.slot(&name))?.clone();
+    let slot = change.checked(api.slot(&name))?;
     change.run(async move { slot.roll_back().await }, SwapReport::describe).await
 }
 
@@ -264,7 +265,7 @@ async fn reload(
     Extension(client): Extension<Client>,
 ) -> Answer<Option<SwapReport>> {
     let mut change = api.change(&client, "reload", &name);
-    let slot = change.checked(api.slot(&name))?.clone();
+    let slot = change.checked(api.slot(&name))?;
     change.run(async move { slot.reload().await }, SwapReport::describe_reload).await
 }
 
@@ -274,7 +275,7 @@ async fn end_trial(
     Extension(client): Extension<Client>,
 ) -> Answer<Candidate> {
     let mut change = api.change(&client, "end-trial", &name);
-    let slot = change.checked(api.slot(&name))?.clone();
+    let slot = change.checked(api.slot(&name))?;
     let (candidate, current) = slot.trial_versions();
     change.note(|record| {
         record.set_from(candidate);
@@ -282,9 +283,39 @@ async fn end_trial(
     });
     let ended = async move {
         let generation = slot.end_trial().await?;
-        Ok(Candidate { slot: slot.name().to_owned(), generation })
+        Ok::<_, SwapError>(Candidate { slot: slot.name().to_owned(), generation })
     };
     change.run(ended, |_, _| Outcome::Done).await
+}
+
+/// The query of a reload of the configuration.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Reload {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn reload_config(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    asked: Asked<Reload>,
+    text: String,
+) -> Answer<ReloadReport> {
+    let mut change = api.change(&client, "reload-config", "");
+    let Reload { dry_run } = change.checked(given(asked))?;
+    if !dry_run && !text.is_empty() {
+        let why = "a reload reads the server's own file: a configuration in the body goes with dry-run=true";
+        return change.checked(Err(bad_request(why)));
+    }
+    let (server, text) = (Arc::clone(&api.server), (!text.is_empty()).then_some(text));
+    if dry_run {
+        change.drop_line();
+        return Ok(Json(server.preview_file(text).await?));
+    }
+    let actor = client.actor.clone();
+    let reload = async move { server.reload_file(actor).await };
+    change.run(reload, |report, _| report.outcome()).await
 }
 
 fn given<T>(asked: Asked<T>) -> Result<T, Refusal> {

@@ -12,6 +12,7 @@
 //! | `DELETE /codecs/NAME/trial` | change | ends the trial: the [`Candidate`] that was on trial |
 //! | `POST /codecs/NAME/rollback` | change | goes back to the generation before: a `SwapReport` |
 //! | `POST /codecs/NAME/reload` | change | reads the slot's own file again: a `SwapReport`, or `null` if that version is already current |
+//! | `POST /reload` | change | reads the configuration file again and applies it, as [`RunningServer::reload`] does: a [`ReloadReport`](crate::ReloadReport). `?dry-run=true` applies nothing and reports what would change; the body may then hold another configuration |
 //!
 //! `PUT` takes `force=true`, which admits a component that was rolled back before. Answers are
 //! JSON. The answer to a refused request is `{"error": "..."}` with one of these statuses:
@@ -196,8 +197,8 @@ impl ControlApi {
     /// future stops the API. A change that was begun goes on even then.
     pub async fn serve(self, server: &RunningServer) {
         let Self { listener, access, max_upload, audit, token: _token } = self;
-        if let (Some(file), Some(slot)) = (audit, server.slots().first()) {
-            slot.audit_log().append_to(file);
+        if let Some(file) = audit {
+            server.parts().audit.append_to(file);
         }
         let router = codecs::routes(server, max_upload)
             .layer(middleware::from_fn_with_state(access, access::authenticate));

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::server::ReloadError;
 use crate::slot::{SourceFault, SwapError};
 use wireplug_base::Chain;
 use wireplug_wasm::{CompileError, LoadError};
@@ -42,6 +43,17 @@ impl From<SwapError> for Refusal {
             SwapError::Conflict(_) | SwapError::Overtaken => StatusCode::CONFLICT,
             // The same request may succeed at another time.
             SwapError::Source(source) if is_out_of_turn(source.cause()) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, Chain::of(&error).to_string())
+    }
+}
+
+/// Turns the error of a reload into a refusal.
+impl From<ReloadError> for Refusal {
+    fn from(error: ReloadError) -> Self {
+        let status = match error {
+            ReloadError::NoFile => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, Chain::of(&error).to_string())

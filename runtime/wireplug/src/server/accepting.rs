@@ -10,7 +10,8 @@ use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument as _, info_span};
 
-use super::{ListenerContext, ServerState, serve_client};
+use super::listeners::Accepting;
+use super::{ServerState, serve_client};
 use crate::session::{CloseReason, SessionId};
 use wireplug_connectors::Connector;
 use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
@@ -19,19 +20,25 @@ use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
 /// it waits for descriptors.
 const REFUSED_AT_A_TIME: usize = 1024;
 
-/// Accepts clients until the server stops, and spawns a task for each.
+/// Accepts clients until the listener is closed, and spawns a task for each. The server stops when
+/// `stop` is cancelled, which also closes its listeners.
 pub(super) async fn accept(
     server: Arc<ServerState>,
-    mut connector: Box<dyn Connector>,
-    listener: Arc<ListenerContext>,
+    accepting: Accepting,
+    closed: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
+    let Accepting { mut connector, listener, mut orders } = accepting;
     let url = connector.url();
     let mut errors = AcceptErrors::of(url.clone());
     loop {
         let incoming = tokio::select! {
-            () = stop.cancelled() => return connector.stop(),
+            () = closed.cancelled() => return connector.stop(),
+            Some(update) = orders.recv() => {
+                update.apply(&mut *connector);
+                continue;
+            }
             incoming = connector.accept() => incoming,
         };
         match incoming {

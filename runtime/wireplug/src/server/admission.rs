@@ -14,7 +14,7 @@ use wireplug_connectors::listening::contains;
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
     taken: AtomicU32,
-    max: u32,
+    max: AtomicU32,
 }
 
 /// A connection's permit. It is given back when it is dropped, however the connection ends.
@@ -24,12 +24,18 @@ pub(super) struct Permit(Arc<ConnectionLimit>);
 impl ConnectionLimit {
     /// A limit of `max` connections.
     pub(super) fn new(max: u32) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicU32::new(0), max })
+        Arc::new(Self { taken: AtomicU32::new(0), max: AtomicU32::new(max) })
+    }
+
+    /// Replaces the limit. Connections above it stay.
+    pub(super) fn set_max(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Returns a permit for one more connection, or `None` if the limit is reached.
     pub(super) fn take(self: &Arc<Self>) -> Option<Permit> {
-        let below = |taken| (taken < self.max).then_some(taken + 1);
+        let max = self.max.load(Ordering::Relaxed);
+        let below = |taken| (taken < max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
         Some(Permit(Arc::clone(self)))
     }
@@ -42,9 +48,8 @@ impl Drop for Permit {
 }
 
 /// Admits clients at one listener, by their addresses.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Admission {
-    access: AccessConfig,
     /// How many connections each address has. Addresses without a connection are not in the map.
     from: Mutex<HashMap<IpAddr, u32>>,
 }
@@ -57,37 +62,63 @@ pub(super) struct Admitted<'a> {
 }
 
 impl Admission {
-    pub(super) fn new(access: AccessConfig) -> Self {
-        Self { access, from: Mutex::default() }
+    /// Admits a client to a codec, or returns why the client is refused.
+    pub(super) fn admit_to(
+        &self,
+        slot: &Slot,
+        access: &AccessConfig,
+        client: &str,
+    ) -> Result<Admitted<'_>, CloseReason> {
+        let admitted = self.admit(access, client)?;
+        if slot.refuses(client) { Err(CloseReason::FaultyAddress) } else { Ok(admitted) }
     }
 
-    /// Admits a client to a codec, or returns why the client is refused.
-    pub(super) fn admit_to(&self, slot: &Slot, client: &str) -> Result<Admitted<'_>, CloseReason> {
-        let admitted = self.admit(client)?;
-        if slot.refuses(client) { Err(CloseReason::FaultyAddress) } else { Ok(admitted) }
+    /// Returns how many of the connections the lists of networks would refuse.
+    pub(super) fn refused_by(&self, access: &AccessConfig) -> u64 {
+        let from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = from.iter().filter(|(address, _)| !access.allows(**address));
+        refused.map(|(_, count)| u64::from(*count)).sum()
     }
 
     /// Admits a client, or returns why the client is refused. Clients of transports without IP
     /// addresses are all admitted.
-    fn admit(&self, client: &str) -> Result<Admitted<'_>, CloseReason> {
-        let Ok(address) = client.parse::<SocketAddr>() else {
+    ///
+    /// The connections of an address are also counted while there is no limit, because a reload may
+    /// set one.
+    fn admit(&self, access: &AccessConfig, client: &str) -> Result<Admitted<'_>, CloseReason> {
+        let Some(address) = ip_of(client) else {
             return Ok(Admitted { admission: self, address: None });
         };
-        let address = address.ip().to_canonical();
-        let AccessConfig { allow, deny, max_per_address, .. } = &self.access;
-        if contains(deny, address) || !(allow.is_empty() || contains(allow, address)) {
+        if !access.allows(address) {
             return Err(CloseReason::Denied);
         }
-        if *max_per_address == 0 {
-            return Ok(Admitted { admission: self, address: None });
-        }
+        let most = access.max_per_address;
         let mut from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
         let count = from.entry(address).or_default();
-        if *count >= *max_per_address {
+        if most > 0 && *count >= most {
             return Err(CloseReason::AddressFull);
         }
         *count += 1;
         Ok(Admitted { admission: self, address: Some(address) })
+    }
+}
+
+/// Returns the IP address of a client, if its transport has IP addresses. An IPv4 address that
+/// comes over an IPv6 socket counts as IPv4.
+fn ip_of(client: &str) -> Option<IpAddr> {
+    Some(client.parse::<SocketAddr>().ok()?.ip().to_canonical())
+}
+
+impl AccessConfig {
+    /// Returns whether a client may be connected, by the lists of networks. Clients of transports
+    /// without IP addresses may.
+    pub(super) fn allows_client(&self, client: &str) -> bool {
+        ip_of(client).is_none_or(|address| self.allows(address))
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        let Self { allow, deny, .. } = self;
+        !contains(deny, address) && (allow.is_empty() || contains(allow, address))
     }
 }
 
@@ -122,14 +153,16 @@ mod tests {
 
     #[test]
     fn an_address_is_counted_apart_and_forgotten() {
-        let admission = Admission::new(AccessConfig { max_per_address: 1, ..AccessConfig::default() });
-        let first = admission.admit("10.0.0.1:1000").unwrap();
-        assert_eq!(admission.admit("10.0.0.1:1001").unwrap_err(), CloseReason::AddressFull);
+        let admission = Admission::default();
+        let at_most = |max_per_address| AccessConfig { max_per_address, ..AccessConfig::default() };
+        let first = admission.admit(&at_most(0), "10.0.0.1:1000").unwrap();
+        let admit = |client| admission.admit(&at_most(1), client);
+        assert_eq!(admit("10.0.0.1:1001").unwrap_err(), CloseReason::AddressFull);
         // The same address over an IPv6 socket is the same address.
-        assert_eq!(admission.admit("[::ffff:10.0.0.1]:1").unwrap_err(), CloseReason::AddressFull);
-        let other = admission.admit("10.0.0.2:1000").unwrap();
+        assert_eq!(admit("[::ffff:10.0.0.1]:1").unwrap_err(), CloseReason::AddressFull);
+        let other = admit("10.0.0.2:1000").unwrap();
         drop(first);
-        let again = admission.admit("10.0.0.1:1002").unwrap();
+        let again = admit("10.0.0.1:1002").unwrap();
         drop((other, again));
         assert!(admission.from.lock().unwrap().is_empty());
     }
@@ -137,16 +170,18 @@ mod tests {
     #[test]
     fn deny_wins_over_allow_and_an_empty_list_allows_all() {
         let networks = |list: &[&str]| list.iter().map(|network| network.parse().unwrap()).collect();
-        let admission = Admission::new(AccessConfig {
+        let access = AccessConfig {
             allow: networks(&["10.0.0.0/8", "2001:db8::/32"]),
             deny: networks(&["10.1.0.0/16"]),
             ..AccessConfig::default()
-        });
-        assert!(admission.admit("10.2.0.1:1").is_ok());
-        assert!(admission.admit("[2001:db8::1]:1").is_ok());
-        for denied in ["10.1.0.1:1", "192.168.0.1:1", "[2001:db9::1]:1", "[::ffff:10.1.2.3]:1"] {
-            assert_eq!(admission.admit(denied).unwrap_err(), CloseReason::Denied, "{denied}");
+        };
+        for allowed in ["10.2.0.1:1", "[2001:db8::1]:1", "", "a client of another process"] {
+            assert!(access.allows_client(allowed), "{allowed}");
         }
-        assert!(Admission::new(AccessConfig::default()).admit("192.168.0.1:1").is_ok());
+        for denied in ["10.1.0.1:1", "192.168.0.1:1", "[2001:db9::1]:1", "[::ffff:10.1.2.3]:1"] {
+            assert!(!access.allows_client(denied), "{denied}");
+            assert_eq!(Admission::default().admit(&access, denied).unwrap_err(), CloseReason::Denied);
+        }
+        assert!(AccessConfig::default().allows_client("192.168.0.1:1"));
     }
 }

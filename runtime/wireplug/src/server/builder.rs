@@ -6,7 +6,7 @@ use super::cluster::Cluster;
 use super::listener::DefaultCodecs;
 use super::{CodecSource, Listener};
 use crate::app::{App, Parts};
-use crate::config::{CompileConfig, ServerConfig};
+use crate::config::{BuiltinApp, CompileConfig, Config, ServerConfig};
 use wireplug_connectors::{BoxError, Connector, Connectors, ListenUrl};
 use wireplug_wasm::{CompileObserver, Compiler};
 
@@ -42,6 +42,10 @@ pub struct Server {
     pub(super) compiler: Compiler,
     pub(super) on_compiling: Option<CompileObserver>,
     pub(super) cluster: Option<Box<dyn Cluster>>,
+    /// The application of a configuration that this program carries.
+    pub(super) builtin_app: Option<BuiltinApp>,
+    /// The configuration that all of this comes from, if there is one.
+    pub(super) configured: Option<Config>,
 }
 
 impl Server {
@@ -57,7 +61,16 @@ impl Server {
             compiler: Compiler::in_process(),
             on_compiling: None,
             cluster: None,
+            builtin_app: None,
+            configured: None,
         }
+    }
+
+    /// Says that the application of this server is the one that configurations call `app`. Without
+    /// this, a configuration that names an application is refused.
+    pub fn builtin_app(mut self, app: BuiltinApp) -> Self {
+        self.builtin_app = Some(app);
+        self
     }
 
     /// Sets the settings that concern all listeners together.

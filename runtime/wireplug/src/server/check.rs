@@ -4,8 +4,11 @@ use crate::codec::Codec as _;
 use crate::config::{Key, Problem, Problems};
 use crate::slot::{CodecSource, Slot};
 use wireplug_base::Chain;
+use wireplug_connectors::certificates::Certificates;
+use wireplug_connectors::running_time::RunningTime;
 
 use super::listener::Resolved;
+use super::listeners::Common;
 use super::slots::Slots;
 use super::{Server, StartError};
 
@@ -45,6 +48,8 @@ impl Server {
             compiler,
             on_compiling,
             cluster,
+            configured: _,
+            builtin_app: _,
         } = self;
         let mut refused = Refused(Vec::new());
         if let Some(cluster) = &cluster {
@@ -70,6 +75,7 @@ impl Server {
             Slots::new(&config, &compile, listeners.len(), memory, compiler, on_compiling, app.routes());
         if let Some(mut slots) = refused.take(Key::default().name("server"), slots) {
             let mut wrong: Vec<CodecSource> = Vec::new();
+            let common = Common { certificates: Certificates::default(), time: RunningTime::default() };
             for (key, listener) in listeners {
                 let codec = &listener.codec;
                 // The problem was reported for the first listener that names the codec.
@@ -82,13 +88,13 @@ impl Server {
                 };
                 let slot = slots.of(codec.clone(), listener.named).await;
                 if let Some(slot) = refused.take(codec_key, slot) {
-                    refused.take(key, listener.check(&slot, &listener.options(&config), &config));
+                    refused.take(key, listener.check(&slot, &listener.options(&config, &common), &config));
                 } else {
                     wrong.push(codec.clone());
                 }
             }
             if refused.0.is_empty() {
-                return Ok(slots.into_vec().iter().map(CheckedCodec::of).collect());
+                return Ok(slots.all().map(CheckedCodec::of).collect());
             }
         }
         Err(Problems { file: None, list: refused.0 })

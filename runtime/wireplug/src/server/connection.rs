@@ -35,11 +35,11 @@ use self::timer::ConnectionTimer;
 use self::transport::Transport;
 use super::awake::AwakePlace;
 use super::deadlines::Observed;
+use super::live::Seen;
 use super::peer::Link;
-use super::rate::Seen;
-use super::{ListenerContext, ServerState};
+use super::rate::Charged;
+use super::{ListenerContext, ListenerSettings, ServerState};
 use crate::app::{InFlight, Request, Response, Ticket};
-use crate::config::ClientLimits;
 use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
 use crate::slot::Lease;
 use wireplug_connectors::{RateMeter, Socket, StartTls, Traffic};
@@ -56,6 +56,7 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     server: Arc<ServerState>,
     listener: Arc<ListenerContext>,
+    settings: Seen<ListenerSettings>,
     transport: Transport,
     codec: CodecSide,
     session: Session,
@@ -74,13 +75,16 @@ impl Connection {
         accepted: Instant,
     ) -> Self {
         let time = server.time.clone();
-        let limits = &listener.limits;
+        let settings = listener.settings.get();
+        let limits = &settings.limits;
         let transport = Transport::new(socket, starttls, (limits.handshake_limit(), time.clone()));
         let wants_first_byte = transport.wants_first_byte();
         let timer = ConnectionTimer::new(limits, accepted, wants_first_byte, meter, time.clone());
         let codec =
             CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
-        Self { server, listener, transport, codec, session, in_flight: InFlight::new(), timer }
+        // They may have changed since the client was accepted.
+        session.outbox().set_limits(limits.into());
+        Self { server, listener, settings, transport, codec, session, in_flight: InFlight::new(), timer }
     }
 
     /// Serves the client until the connection ends, and returns why it ended.
@@ -109,7 +113,7 @@ impl Connection {
         self.codec.report_fault();
         // A client that does not read, or a handler that does not answer, cannot delay the end.
         if reason.finishes_requests() {
-            let limit = self.server.config.drain_timeout;
+            let limit = self.server.config.get().drain_timeout;
             let time = self.server.time.clone();
             let _ = time.timeout(limit, poll_fn(|cx| self.in_turn(cx, Self::poll_requests))).await;
         }
@@ -126,8 +130,14 @@ impl Connection {
         }
     }
 
-    fn limits(&self) -> &ClientLimits {
-        &self.listener.limits
+    /// Holds the client to the settings that the listener has now.
+    fn apply_settings(&mut self) {
+        let ListenerSettings { limits, access } = &*self.settings;
+        self.session.outbox().set_limits(limits.into());
+        self.timer.set_limits(limits);
+        if !access.allows_client(&self.session.client().address) {
+            self.session.close(CloseReason::Denied);
+        }
     }
 
     // === turns ===
@@ -143,6 +153,9 @@ impl Connection {
     /// Does all work that is ready. Returns `Ready` with the reason when the connection must end.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.session.register(cx);
+        if self.settings.refresh(&self.listener.settings) {
+            self.apply_settings();
+        }
         let mut reads = 0;
         loop {
             self.collect(cx);
@@ -188,7 +201,7 @@ impl Connection {
                 let busy = had_its_turn || self.transport.has_unread();
                 self.codec.sleep_as_asked(busy, self.server.time.now());
             }
-            if let Poll::Ready(reason) = self.timer.poll(&self.listener.limits, &mut self.codec, cx) {
+            if let Poll::Ready(reason) = self.timer.poll(&self.settings.limits, &mut self.codec, cx) {
                 return Poll::Ready(reason);
             }
             let timed = self.codec.held_until();
@@ -232,7 +245,7 @@ impl Connection {
         let traffic = self.transport.traffic();
         let traffic = Traffic { partial: traffic.partial || is_partial, ..traffic };
         let messages = self.transport.take_received();
-        if self.timer.charge(Seen {
+        if self.timer.charge(Charged {
             packets: tally.packets_in,
             messages,
             read: traffic.read,
@@ -282,12 +295,12 @@ impl Connection {
     /// read may bring many small requests with large responses, so this is checked for each
     /// handler.
     fn may_start(&mut self) -> bool {
-        self.in_flight.len() < self.limits().max_in_flight && !self.is_high() && self.codec.may_call()
+        self.in_flight.len() < self.settings.limits.max_in_flight && !self.is_high() && self.codec.may_call()
     }
 
     /// Returns whether the bytes that wait for the client have reached the high-water mark.
     fn is_high(&mut self) -> bool {
-        self.codec.waiting() >= self.limits().high_water
+        self.codec.waiting() >= self.settings.limits.high_water
     }
 
     /// Reads from the socket, and decodes at most one batch. The next call begins with the rest.
@@ -382,10 +395,10 @@ impl Connection {
         if !self.codec.may_encode() {
             return false;
         }
-        if !self.is_high() && self.timer.gathers(self.listener.limits.flush_interval) {
+        if !self.is_high() && self.timer.gathers(self.settings.limits.flush_interval) {
             return false;
         }
-        self.codec.encode(self.listener.limits.high_water);
+        self.codec.encode(self.settings.limits.high_water);
         let more = self.codec.has_messages();
         self.timer.set_flush_due(more);
         more && !self.codec.has_had_turn()

@@ -8,8 +8,6 @@ use std::fs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
-use super::listener::Resolved;
-
 /// How many descriptors are kept for everything but clients: 64 for connections of the control API,
 /// and 64 for files, pipes and memory images of sandboxes. If the limit of open files is low, a
 /// quarter of the limit is kept.
@@ -31,13 +29,19 @@ pub(super) fn raise_limit() {
 }
 
 /// Returns how many connections there are descriptors for, but at most `max_connections`. Logs a
-/// warning if there are fewer.
-pub(super) fn limit_connections(max_connections: u32, listeners: &[Resolved]) -> u32 {
-    let per_connection = per_connection(listeners.iter().map(|listener| listener.connector.descriptors()));
+/// warning if there are fewer. `listeners` are the descriptors that a client of each listener
+/// takes, and `open` is the number of connections that are open already.
+pub(super) fn limit_connections(
+    max_connections: u32,
+    listeners: impl Iterator<Item = u32>,
+    open: u64,
+) -> u32 {
+    let per_connection = per_connection(listeners);
     let Some(limit) = getrlimit(Resource::Nofile).current else { return max_connections };
-    let fit = fit(limit, in_use(), per_connection, max_connections);
+    let in_use = in_use().saturating_sub(open * u64::from(per_connection));
+    let fit = fit(limit, in_use, per_connection, max_connections);
     if fit < max_connections {
-        let wanted = in_use() + RESERVE + u64::from(max_connections) * u64::from(per_connection);
+        let wanted = in_use + RESERVE + u64::from(max_connections) * u64::from(per_connection);
         let reserve = reserve(limit);
         warn!(
             limit,

@@ -1,6 +1,7 @@
 //! Why a server did not start.
 
 use wireplug_base::BoxError;
+use wireplug_base::units::size_text;
 
 use crate::slot::SourceError;
 use wireplug_connectors::CreateError;
@@ -35,6 +36,17 @@ pub enum StartError {
     /// A codec could not be loaded.
     #[error(transparent)]
     Codec(#[from] SourceError),
+    /// A codec that a reload adds may take more memory than the server has reserved.
+    #[error(
+        "the codec {codec} has a larger `limits.memory` than any codec had at the start: set at most {}, or restart",
+        size_text(*.most)
+    )]
+    Memory {
+        /// The name of the codec.
+        codec: String,
+        /// The memory that a sandbox may take, in bytes.
+        most: usize,
+    },
     /// A codec does not fit its listener.
     #[error("{0}")]
     Fit(String),

@@ -22,42 +22,52 @@ impl Server {
     /// Applies a configuration, and adds its listeners. Their URLs may name any connector that is
     /// registered so far. Paths in the configuration are relative to `directory`.
     ///
-    /// Listeners with the same codec share one codec slot. [`Config::log`] is ignored: logging
-    /// concerns the whole process.
+    /// Listeners with the same codec share one codec slot. A [`CompileConfig::cache`] that was set
+    /// before holds if the configuration names none. [`Config::log`] is ignored: logging concerns
+    /// the whole process.
     ///
     /// # Errors
     /// Returns an error if values of the configuration contradict each other, the file of a codec
     /// is missing, or the configuration names an application of the command `wireplug`.
     pub fn configured(self, config: &Config, directory: &Path) -> Result<Self, Problems> {
-        if config.app.is_some() {
+        if config.app.is_some() && config.app != self.builtin_app {
             let what = "only the command `wireplug` carries this application, and this program has its own: leave the \
                         key out";
             let problem = Problem { position: None, key: Key::default().name("app"), what: what.to_owned() };
             return Err(Problems { file: None, list: vec![problem] });
         }
         config.check(directory, &self.connectors)?;
-        let codecs: BTreeMap<_, _> =
-            config.codecs.iter().map(|(name, codec)| (name, source(name, codec, directory))).collect();
-        let mut server = self.config(config.server.clone()).compile(CompileConfig {
-            cache: config.compile.cache.as_ref().map(|path| directory.join(path)),
-            ..config.compile.clone()
-        });
+        // Listeners with the same codec share its source, and so its slot.
+        let mut codecs: BTreeMap<&String, CodecSource> = BTreeMap::new();
+        let cache = config.compile.cache.as_ref().map(|path| directory.join(path));
+        let cache = cache.or_else(|| self.compile.cache.clone());
+        let mut server =
+            self.config(config.server.clone()).compile(CompileConfig { cache, ..config.compile.clone() });
+        server.configured = Some(config.clone());
         #[cfg(feature = "nats")]
         if let Some(nats) = &config.nats {
             server = server.nats(nats.within(directory), config.services.clone());
         }
-        for ListenerConfig { url, options, codec, tls, websocket, access, limits } in &config.listeners {
-            let mut listener = Listener::at(url).options(Value::Object(options.clone()));
-            if let Some(codec) = codec {
-                listener = listener.codec(codecs[codec].clone());
-            }
-            listener.tls = tls.as_ref().map(|tls| tls.within(directory));
-            listener.websocket = websocket.clone();
-            (listener.access, listener.limits) = (access.clone(), *limits);
-            server = server.listener(listener);
+        for listener in &config.listeners {
+            let source = |name: &String| source(name, &config.codecs[name], directory);
+            let codec = listener.codec.as_ref().map(|name| codecs.entry(name).or_insert_with(|| source(name)));
+            server = server.listener(self::listener(listener, codec.cloned(), directory));
         }
         Ok(server)
     }
+}
+
+/// Returns a listener that speaks a codec, or the default codec of its connector.
+pub(super) fn listener(config: &ListenerConfig, codec: Option<CodecSource>, directory: &Path) -> Listener {
+    let ListenerConfig { url, options, codec: _, tls, websocket, access, limits } = config;
+    let mut listener = Listener::at(url).options(Value::Object(options.clone()));
+    if let Some(codec) = codec {
+        listener = listener.codec(codec);
+    }
+    listener.tls = tls.as_ref().map(|tls| tls.within(directory));
+    listener.websocket = websocket.clone();
+    (listener.access, listener.limits) = (access.clone(), *limits);
+    listener
 }
 
 /// Returns the source of the codec with this name.

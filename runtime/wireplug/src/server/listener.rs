@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::StartError;
 use super::awake::needs_place;
+use super::listeners::Common;
 use crate::codec::Codec as _;
 use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSocketConfig};
 use crate::slot::{CodecSource, Slot};
@@ -130,12 +131,20 @@ impl Listener {
         self
     }
 
+    fn url(&self) -> String {
+        match &self.connector {
+            ConnectorSource::Url { url, .. } => url.clone(),
+            ConnectorSource::Ready(connector) => connector.url(),
+        }
+    }
+
     /// Creates the connector without starting it, and finds the codec.
     pub(super) fn resolve(
         self,
         connectors: &Connectors,
         default_codecs: &DefaultCodecs,
     ) -> Result<Resolved, StartError> {
+        let given = self.url();
         let connector = match self.connector {
             ConnectorSource::Url { url, options: Value::Object(options) } => {
                 connectors.create(&url, &options)?
@@ -176,7 +185,7 @@ impl Listener {
             })?),
         };
         let Self { tls, websocket, access, limits, .. } = self;
-        Ok(Resolved { connector, codec, named, tls, websocket, access, limits })
+        Ok(Resolved { url: given, connector, codec, named, tls, websocket, access, limits })
     }
 }
 
@@ -219,6 +228,8 @@ impl DefaultCodecs {
 
 /// A listener that is ready to start.
 pub(super) struct Resolved {
+    /// The URL as it was given.
+    pub(super) url: String,
     pub(super) connector: Box<dyn Connector>,
     pub(super) codec: CodecSource,
     /// Whether the codec was named for this listener. If not, its slot may get another name.
@@ -231,7 +242,7 @@ pub(super) struct Resolved {
 
 impl Resolved {
     /// Returns the options with which the connector listens.
-    pub(super) fn options(&self, config: &ServerConfig) -> ListenOptions {
+    pub(super) fn options(&self, config: &ServerConfig, common: &Common) -> ListenOptions {
         let mut options = ListenOptions::default();
         options.max_message = self.codec.settings.limits.max_packet + FRAMING_OVERHEAD;
         options.proxies.clone_from(&self.access.proxies);
@@ -243,6 +254,8 @@ impl Resolved {
         options.rate = (&self.limits).into();
         options.tls.clone_from(&self.tls);
         options.websocket.clone_from(&self.websocket);
+        options.certificates = common.certificates.clone();
+        options.time = common.time.clone();
         options
     }
 
@@ -293,10 +306,6 @@ impl<C: Connector> From<C> for Listener {
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = match &self.connector {
-            ConnectorSource::Url { url, .. } => url.clone(),
-            ConnectorSource::Ready(connector) => connector.url(),
-        };
-        f.debug_struct("Listener").field("url", &url).field("codec", &self.codec).finish_non_exhaustive()
+        f.debug_struct("Listener").field("url", &self.url()).field("codec", &self.codec).finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::awake::AwakeStatus;
 use super::cluster::{Cluster, ClusterLink, Member};
+use super::slots::SlotList;
 use super::{ServerState, StartError};
 use crate::app::Parts;
 use crate::config::SessionsPerUser;
@@ -78,7 +79,7 @@ struct Own {
     /// Weak, because a task of the server itself holds this value and must not keep the server
     /// alive.
     server: Weak<ServerState>,
-    slots: Vec<Slot>,
+    slots: Arc<SlotList>,
     compiler: Compiler,
     certificates: Certificates,
     started: Instant,
@@ -131,7 +132,7 @@ impl Own {
             awake: server.as_deref().map(|server| server.awake.status()).unwrap_or_default(),
             nats: member.map(Member::status),
             certificates: self.certificates.status(),
-            codecs: self.slots.iter().map(Slot::status).collect(),
+            codecs: self.slots.all().iter().map(Slot::status).collect(),
             compiling: self.compiler.jobs(),
         }
     }
@@ -169,11 +170,16 @@ impl Joining {
 
     /// Starts the task that exchanges messages with the other nodes. It runs until `Nodes::leave`
     /// is called.
-    pub(super) fn start(self, server: &Arc<ServerState>, slots: &[Slot], compiler: &Compiler) -> Nodes {
+    pub(super) fn start(
+        self,
+        server: &Arc<ServerState>,
+        slots: &Arc<SlotList>,
+        compiler: &Compiler,
+    ) -> Nodes {
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
         let own = Arc::new(Own {
             server: Arc::downgrade(server),
-            slots: slots.to_vec(),
+            slots: Arc::clone(slots),
             compiler: compiler.clone(),
             certificates: self.certificates.clone(),
             started: Instant::now(),
@@ -185,7 +191,7 @@ impl Joining {
             let (own, member) = (Arc::clone(&own), Arc::clone(&member));
             Box::new(move || own.status(Some(&*member)))
         };
-        let one_a_user = server.config.sessions_per_user == SessionsPerUser::One;
+        let one_a_user = server.config.get().sessions_per_user == SessionsPerUser::One;
         task.spawn(link.run(server.sessions.clone(), one_a_user, status, stop.clone()));
         Nodes { own, member: Some(member), stop, task }
     }

@@ -7,7 +7,7 @@ use wireplug_connectors::{Pace, RateLimits, RateMeter};
 
 /// The traffic that a turn of the connection has seen.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Charged {
     /// Packets that were decoded in this turn.
     pub(super) packets: u64,
     /// Messages that a message transport received in this turn.
@@ -41,13 +41,22 @@ impl Rate {
     /// sent meanwhile.
     pub(super) fn new(limits: &RateLimits, meter: Option<RateMeter>, time: &RunningTime) -> Self {
         let counted_below = meter.is_some();
-        let meter = meter.unwrap_or_else(|| RateMeter::new(limits));
-        meter.keep_time(time);
+        let meter = meter.unwrap_or_default();
+        meter.set(limits, time);
         Self { meter, counted_below, counted: 0, read: 0, until: None }
     }
 
+    /// Holds the client to other rates from now on.
+    pub(super) fn set(&mut self, limits: &RateLimits, time: &RunningTime) {
+        self.meter.set(limits, time);
+        self.until = match self.meter.pace() {
+            Pace::Wait(until) => Some(until),
+            Pace::Within | Pace::Over => None,
+        };
+    }
+
     /// Charges the traffic of a turn. Returns whether the connection must end.
-    pub(super) fn take(&mut self, seen: Seen) -> bool {
+    pub(super) fn take(&mut self, seen: Charged) -> bool {
         self.counted += seen.messages;
         let first = seen.packets.min(self.counted);
         self.counted -= first;
@@ -112,11 +121,11 @@ mod tests {
                 // As the connector does when it reads.
                 rate.meter.take(8, 0);
             }
-            assert!(!rate.take(Seen { packets: 3, messages: 8, read: 0, again: 0 }));
+            assert!(!rate.take(Charged { packets: 3, messages: 8, read: 0, again: 0 }));
             // Packets that were decoded in a later turn, and two that are not the first of a
             // message.
-            assert!(!rate.take(Seen { packets: 7, messages: 0, read: 0, again: 0 }), "{below}");
-            assert!(rate.take(Seen { packets: 1, messages: 0, read: 0, again: 0 }), "{below}");
+            assert!(!rate.take(Charged { packets: 7, messages: 0, read: 0, again: 0 }), "{below}");
+            assert!(rate.take(Charged { packets: 1, messages: 0, read: 0, again: 0 }), "{below}");
         }
     }
 
@@ -124,10 +133,10 @@ mod tests {
     async fn bytes_are_counted_once() {
         let most = (64 << 10) + (16 << 10);
         let mut here = rate(0, 64 << 10, false);
-        assert!(!here.take(Seen { read: most, ..Seen::default() }));
-        assert!(!here.take(Seen { read: most, ..Seen::default() }));
-        assert!(here.take(Seen { read: most + 1, ..Seen::default() }));
+        assert!(!here.take(Charged { read: most, ..Charged::default() }));
+        assert!(!here.take(Charged { read: most, ..Charged::default() }));
+        assert!(here.take(Charged { read: most + 1, ..Charged::default() }));
         let mut below = rate(0, 64 << 10, true);
-        assert!(!below.take(Seen { read: 1 << 40, ..Seen::default() }));
+        assert!(!below.take(Charged { read: 1 << 40, ..Charged::default() }));
     }
 }

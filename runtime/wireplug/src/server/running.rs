@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::connection::CLOSE_TIMEOUT;
+use super::listeners::Listeners;
+use super::reload::Reloading;
+use super::slots::SlotList;
 use super::{Nodes, ServerState};
+use crate::audit::AuditLog;
 use crate::session::{CloseReason, Sessions};
 use crate::slot::Slot;
 use crate::stats::Stats;
@@ -34,47 +39,58 @@ use wireplug_wasm::Compiler;
 /// # Ok(())
 /// # }
 /// ```
-pub struct RunningServer {
+pub struct RunningServer(pub(super) Arc<Running>);
+
+/// The parts of a running server, which the control API uses too.
+pub(crate) struct Running {
     pub(super) state: Arc<ServerState>,
-    pub(super) slots: Vec<Slot>,
-    pub(super) urls: Vec<String>,
-    pub(super) nodes: Nodes,
+    pub(super) listeners: Listeners,
+    pub(crate) slots: Arc<SlotList>,
+    pub(crate) nodes: Nodes,
     pub(super) compiler: Compiler,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
+    pub(crate) audit: Arc<AuditLog>,
+    /// Locked while the configuration changes.
+    pub(super) reloading: Mutex<Reloading>,
 }
 
 impl RunningServer {
     /// Returns the URL of each listener, in the order in which the listeners were added, with the
     /// ports that were actually bound.
-    pub fn urls(&self) -> &[String] {
-        &self.urls
+    pub fn urls(&self) -> Vec<String> {
+        self.0.listeners.all().into_iter().map(|listener| listener.url).collect()
     }
 
     /// Returns all sessions that are established.
     pub fn sessions(&self) -> &Sessions {
-        &self.state.sessions
+        &self.0.state.sessions
     }
 
     /// Returns the codec slots, each with its generations, in the order in which listeners named
-    /// them first.
-    pub fn slots(&self) -> &[Slot] {
-        &self.slots
+    /// them first. A slot that a reload has removed is among them while it has sessions.
+    pub fn slots(&self) -> Vec<Slot> {
+        self.0.slots.all()
     }
 
     /// Returns the slot with this name, if there is one.
-    pub fn slot(&self, name: &str) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.name() == name)
+    pub fn slot(&self, name: &str) -> Option<Slot> {
+        self.slots().into_iter().find(|slot| slot.name() == name)
     }
 
     /// Returns this server and the nodes that serve together with it.
     pub fn nodes(&self) -> &Nodes {
-        &self.nodes
+        &self.0.nodes
     }
 
     /// Returns the counts since the start.
     pub fn stats(&self) -> Stats {
-        self.state.counters.snapshot()
+        self.0.state.counters.snapshot()
+    }
+
+    #[cfg(feature = "control")]
+    pub(crate) fn parts(&self) -> &Arc<Running> {
+        &self.0
     }
 
     /// Stops the server and returns the last counts.
@@ -85,23 +101,22 @@ impl RunningServer {
     ///
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout
     pub async fn shutdown(self) -> Stats {
-        self.stop.cancel();
-        self.compiler.stop();
-        self.state.sessions.close_all(&CloseReason::Shutdown);
-        self.tasks.close();
+        let Running { state, nodes, compiler, stop, tasks, .. } = &*self.0;
+        stop.cancel();
+        compiler.stop();
+        state.sessions.close_all(&CloseReason::Shutdown);
+        tasks.close();
         // Each connection enforces these limits itself. The extra second is for connections that
         // are just ending.
-        let limit = self.state.config.drain_timeout + CLOSE_TIMEOUT + Duration::from_secs(1);
-        if timeout(limit, self.tasks.wait()).await.is_err() {
-            warn!(connections = self.tasks.len(), "not all connections ended in time");
+        let limit = state.config.get().drain_timeout + CLOSE_TIMEOUT + Duration::from_secs(1);
+        if timeout(limit, tasks.wait()).await.is_err() {
+            warn!(connections = tasks.len(), "not all connections ended in time");
         }
-        if timeout(CLOSE_TIMEOUT, self.nodes.leave()).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, nodes.leave()).await.is_err() {
             debug!("NATS did not take the last words in time");
         }
         #[cfg(feature = "control")]
-        if let Some(slot) = self.slots.first() {
-            slot.audit_log().written().await;
-        }
+        self.0.audit.written().await;
         self.stats()
     }
 }

@@ -1,11 +1,14 @@
 //! Creates the slots of a server that starts: one for each codec, even if several listeners use the
 //! codec.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::StartError;
+use crate::audit::AuditLog;
 use crate::config::{CompileConfig, ServerConfig};
 use crate::slot::{CodecSource, Slot, SlotResources};
 use wireplug_wasm::places::Places;
@@ -23,10 +26,15 @@ const SANDBOXES_PER_CODEC: u32 = 4;
 /// first value, and at least the second value.
 const SWAP_HEADROOM: (u32, u32) = (10, 64);
 
+/// Codecs that a reload may add.
+const LATER_CODECS: u32 = 16;
+
 /// The slots that were loaded so far, each with its source.
 pub(super) struct Slots {
     resources: Arc<SlotResources>,
     loaded: Vec<(CodecSource, Slot)>,
+    /// The linear memory that each sandbox may have, in bytes.
+    memory: usize,
 }
 
 impl Slots {
@@ -46,7 +54,10 @@ impl Slots {
         // Each kind of use has sandboxes of its own, so that no codec can take the sandboxes of
         // another codec's sessions. The server counts awake sessions, the places below count
         // shadows, and the other sandboxes are limited for each codec.
-        let others = u32::try_from(codecs).unwrap_or(u32::MAX).saturating_mul(SANDBOXES_PER_CODEC);
+        let others = u32::try_from(codecs)
+            .unwrap_or(u32::MAX)
+            .saturating_add(LATER_CODECS)
+            .saturating_mul(SANDBOXES_PER_CODEC);
         let sandboxes = [headroom, SPARE_SANDBOXES, others].into_iter().fold(awake, u32::saturating_add);
         let sizes = EngineSizes::new(sandboxes, memory).large_sandboxes(config.large_sandboxes);
         let mut engine = WasmEngine::with_sizes(sizes)?.bounds(compile.bounds).compiler(compiler);
@@ -59,7 +70,27 @@ impl Slots {
         // Shadows have a limit of their own, so that a session that moves always finds a sandbox.
         let shadows = Places::new(headroom as usize, "shadows", "`max-awake` under [server]");
         let resources = Arc::new(SlotResources { engine, routes, shadows, audit: Arc::default() });
-        Ok(Self { resources, loaded: Vec::new() })
+        Ok(Self { resources, loaded: Vec::new(), memory })
+    }
+
+    /// Returns the slot with this name, if there is one.
+    pub(super) fn named(&self, name: &str) -> Option<&Slot> {
+        self.loaded.iter().map(|(_, slot)| slot).find(|slot| slot.name() == name)
+    }
+
+    /// Returns how many slots were loaded.
+    pub(super) fn len(&self) -> usize {
+        self.loaded.len()
+    }
+
+    /// Forgets the slots that were loaded last, but for this number of slots.
+    pub(super) fn truncate(&mut self, count: usize) {
+        self.loaded.truncate(count);
+    }
+
+    /// Forgets a slot, so that another one may have its name.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.loaded.retain(|(_, slot)| slot.name() != name);
     }
 
     /// Returns the slot of a codec, and loads the codec if it has no slot yet. If the codec was not
@@ -69,6 +100,9 @@ impl Slots {
             return Ok(slot.clone());
         }
         let name = source.settings.name.clone();
+        if source.settings.limits.memory > self.memory {
+            return Err(StartError::Memory { codec: name, most: self.memory });
+        }
         let is_taken = |name: &str| self.loaded.iter().any(|(_, slot)| slot.name() == name);
         if named && is_taken(&name) {
             return Err(StartError::SameName(name));
@@ -86,7 +120,54 @@ impl Slots {
     }
 
     /// Returns the slots, in the order in which listeners named them first.
-    pub(super) fn into_vec(self) -> Vec<Slot> {
-        self.loaded.into_iter().map(|(_, slot)| slot).collect()
+    pub(super) fn all(&self) -> impl Iterator<Item = &Slot> {
+        self.loaded.iter().map(|(_, slot)| slot)
+    }
+
+    /// Returns the log in which all slots write their lines.
+    pub(super) fn audit(&self) -> &Arc<AuditLog> {
+        &self.resources.audit
+    }
+}
+
+/// The slots of a running server, in the order in which they were added.
+#[derive(Default)]
+pub(crate) struct SlotList(Mutex<Vec<Listed>>);
+
+struct Listed {
+    slot: Slot,
+    /// Ends the watch of the slot's file.
+    watch: CancellationToken,
+    /// Whether no listener uses the slot any more. It stays in the list while it has sessions.
+    retired: bool,
+}
+
+impl SlotList {
+    /// Returns the slots that listeners use, or that still have sessions.
+    pub(crate) fn all(&self) -> Vec<Slot> {
+        let mut list = self.lock();
+        list.retain(|listed| !listed.retired || listed.slot.sessions() > 0);
+        list.iter().map(|listed| listed.slot.clone()).collect()
+    }
+
+    /// Adds a slot, and watches its file if the slot's settings want that.
+    pub(super) fn add(&self, slot: &Slot, stop: &CancellationToken, tasks: &TaskTracker) {
+        let watch = stop.child_token();
+        if slot.settings().swap.watch {
+            tasks.spawn(slot.clone().watch(slot.digest(), watch.clone()));
+        }
+        self.lock().push(Listed { slot: slot.clone(), watch, retired: false });
+    }
+
+    /// Ends the watch of a slot's file, and lists the slot only as long as it has sessions.
+    pub(super) fn retire(&self, name: &str) {
+        for listed in self.lock().iter_mut().filter(|listed| listed.slot.name() == name) {
+            listed.watch.cancel();
+            listed.retired = true;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Listed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,19 +4,22 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accepting::accept;
-use super::admission::{Admission, ConnectionLimit};
+use super::admission::ConnectionLimit;
 use super::awake::AwakeLimit;
-use super::listener::{Resolved, cannot_listen};
-use super::slots::Slots;
-use super::{ListenerContext, RunningServer, Server, ServerState, StartError, descriptors, nodes};
+use super::listener::Resolved;
+use super::listeners::{Bound, Common, Listeners};
+use super::live::Live;
+use super::reload::Reloading;
+use super::running::Running;
+use super::slots::{SlotList, Slots};
+use super::{RunningServer, Server, ServerState, StartError, descriptors, nodes};
 use crate::session::Sessions;
 use crate::stats::Counters;
 use wireplug_base::LogLimit;
-use wireplug_connectors::Connector;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
@@ -43,6 +46,8 @@ impl Server {
             compiler,
             on_compiling,
             cluster,
+            configured,
+            builtin_app: _,
         } = self;
         if listeners.is_empty() {
             return Err(StartError::NoListener);
@@ -52,7 +57,10 @@ impl Server {
         let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors, &default_codecs));
         let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         descriptors::raise_limit();
-        config.max_connections = descriptors::limit_connections(config.max_connections, &listeners);
+        config.max_connections = {
+            let taken = listeners.iter().map(|listener| listener.connector.descriptors());
+            descriptors::limit_connections(config.max_connections, taken, 0)
+        };
         let memory =
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
         let compiler = compiler.limits(&compile);
@@ -66,25 +74,14 @@ impl Server {
             on_compiling,
             app.routes(),
         )?;
-        let time = RunningTime::default();
-        let mut started: Vec<(Box<dyn Connector>, ListenerContext)> = Vec::new();
+        let common = Common { certificates: certificates.clone(), time: RunningTime::default() };
+        let mut bound = Vec::new();
         for listener in listeners {
             let slot = slots.of(listener.codec.clone(), listener.named).await?;
-            let mut options = listener.options(&config);
-            options.certificates = certificates.clone();
-            options.time = time.clone();
-            listener.check(&slot, &options, &config)?;
-            let Resolved { mut connector, access, limits, .. } = listener;
-            let wanted = connector.url();
-            connector.start(&options).await.map_err(cannot_listen(&wanted))?;
-            let max_datagram = connector.max_datagram();
-            slot.add_listener(connector.url(), connector.kinds(), max_datagram.is_some())
-                .map_err(StartError::Fit)?;
-            let admission = Admission::new(access);
-            started.push((connector, ListenerContext { slot, admission, limits, max_datagram }));
+            bound.push(Bound::bind(listener, slot, &config, &common).await?);
         }
-        let slots = slots.into_vec();
 
+        let time = common.time.clone();
         let awake = AwakeLimit::new(config.awake_limit(), time.now());
         let state = Arc::new(ServerState {
             connectors,
@@ -96,28 +93,28 @@ impl Server {
                 time.clone(),
             ),
             routes: app.finish(),
-            config,
+            config: Live::new(config),
             counters: Counters::default(),
             log_limit: LogLimit::new(),
             ordinary_log_limit: LogLimit::new(),
             next_id: AtomicU64::new(1),
-            time: time.clone(),
+            time: common.time.clone(),
             spare: SpareDescriptor::open(),
             awake,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let urls = started.iter().map(|(connector, _)| connector.url()).collect();
-        for (connector, listener) in started {
-            let (state, listener) = (Arc::clone(&state), Arc::new(listener));
-            tasks.spawn(accept(state, connector, listener, stop.clone(), tasks.clone()));
-        }
+        let listening = bound.into_iter().map(|bound| bound.open(&state, &stop, &tasks)).collect();
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(time.keep()).await });
-        for slot in slots.iter().filter(|slot| slot.settings().swap.watch) {
-            tasks.spawn(slot.clone().watch(slot.digest(), stop.clone()));
-        }
-        let nodes = joining.start(&state, &slots, &compiler);
+        let list = Arc::new(SlotList::default());
+        slots.all().for_each(|slot| list.add(slot, &stop, &tasks));
+        let nodes = joining.start(&state, &list, &compiler);
         given_up.disarm();
-        Ok(RunningServer { state, slots, urls, nodes, compiler, stop, tasks })
+        let audit = Arc::clone(slots.audit());
+        let reloading = Mutex::new(Reloading { slots, default_codecs, common, config: configured, file: None });
+        let listeners = Listeners::new(listening);
+        let running =
+            Running { state, listeners, slots: list, nodes, compiler, stop, tasks, audit, reloading };
+        Ok(RunningServer(Arc::new(running)))
     }
 }

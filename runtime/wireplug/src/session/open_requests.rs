@@ -65,6 +65,11 @@ impl OpenRequests {
         }
     }
 
+    /// Sets the largest number of open requests.
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Sets how many unanswered requests the protocol allows at a time.
     pub(super) fn set_max_sent(&mut self, max_sent: usize) {
         self.max_sent = max_sent;

@@ -68,8 +68,6 @@ struct OutboxState {
     /// Whether the codec has still to learn of abandoned requests. Written under the lock, and read
     /// without it.
     has_abandoned: AtomicBool,
-    /// How long the application waits for the response to a request.
-    request_timeout: Duration,
 }
 
 struct Contents {
@@ -78,6 +76,8 @@ struct Contents {
     share: Option<BroadcastClass>,
     /// The requests to the client that wait for a response.
     requests: OpenRequests,
+    /// How long the application waits for the response to a request.
+    request_timeout: Duration,
     /// Whether the connection has ended. Then no push is accepted.
     closed: bool,
 }
@@ -90,6 +90,7 @@ impl Outbox {
             queue: MessageQueue::new(max_bytes, overflow),
             share: None,
             requests: OpenRequests::new(max_requests),
+            request_timeout,
             closed: false,
         };
         Self(Arc::new(OutboxState {
@@ -97,8 +98,16 @@ impl Outbox {
             waiting: AtomicUsize::new(0),
             overflowed: AtomicU64::new(0),
             has_abandoned: AtomicBool::new(false),
-            request_timeout,
         }))
+    }
+
+    /// Replaces the limits. What waits already stays, even if it exceeds them.
+    pub(crate) fn set_limits(&self, limits: OutboxLimits) {
+        let OutboxLimits { max_bytes, overflow, max_requests, request_timeout } = limits;
+        let mut contents = self.lock();
+        contents.queue.set_limits(max_bytes, overflow);
+        contents.requests.set_max(max_requests);
+        contents.request_timeout = request_timeout;
     }
 
     // === the sender's side ===
@@ -170,7 +179,7 @@ impl Outbox {
     /// Returns how long the application waits for the response to a request, unless it says
     /// otherwise.
     pub(super) fn request_timeout(&self) -> Duration {
-        self.0.request_timeout
+        self.lock().request_timeout
     }
 
     /// Sets the class of sessions with which this one shares encodings from now on.

@@ -82,6 +82,11 @@ impl MessageQueue {
         Self { waiting: VecDeque::new(), bytes: 0, max_bytes, overflow, overflowed: 0 }
     }
 
+    /// Replaces the limit and the policy. What waits already stays.
+    pub(crate) fn set_limits(&mut self, max_bytes: usize, overflow: Overflow) {
+        (self.max_bytes, self.overflow) = (max_bytes, overflow);
+    }
+
     /// Adds a response. It always fits: the connection stops reading requests when much waits.
     pub(crate) fn respond(&mut self, message: Message) {
         self.add(Waiting::Message(message));

@@ -169,6 +169,12 @@ impl Sessions {
         }
     }
 
+    /// Wakes the tasks of all connections.
+    pub(crate) fn wake_all(&self) {
+        let all = Arc::clone(&self.read().all);
+        all.values().for_each(Session::wake);
+    }
+
     pub(crate) fn close_all(&self, reason: &CloseReason) {
         let all = Arc::clone(&self.read().all);
         all.values().for_each(|session| session.close(reason.clone()));

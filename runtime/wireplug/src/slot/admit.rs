@@ -39,21 +39,28 @@ impl SlotState {
         Ok(read.load(loader, options, pin, &self.settings.overrides)?)
     }
 
-    /// Makes a generation of what was loaded. The caller has begun a change. What may have changed
-    /// while the source was loading is checked again.
+    /// Makes a generation of what was loaded. What may have changed while the source was loading is
+    /// checked again.
     pub(super) fn admit(
         self: &Arc<Self>,
         source: &CodecSource,
         loaded: Loaded,
         pin: Option<Digest>,
     ) -> Result<Arc<Generation>, SwapError> {
-        let digest = loaded.component.map(|component| component.digest);
-        self.is_not_rejected(digest, &loaded.options)?;
+        let generation = self.generation(source, loaded);
+        self.may_serve(&generation, pin)?;
+        Ok(generation)
+    }
+
+    /// Checks whether a generation may become current.
+    fn may_serve(&self, generation: &Generation, pin: Option<Digest>) -> Result<(), SwapError> {
+        let digest = generation.component.map(|component| component.digest);
+        self.is_not_rejected(digest, &generation.options)?;
         load::check_pin(digest, pin).map_err(SwapError::Pin)?;
         for (url, kinds, datagrams) in lock(&self.listeners).iter() {
-            check_fit(url, *kinds, *datagrams, &*loaded.codec).map_err(SwapError::Fit)?;
+            check_fit(url, *kinds, *datagrams, generation).map_err(SwapError::Fit)?;
         }
-        Ok(self.generation(source, loaded))
+        Ok(())
     }
 
     fn is_not_rejected(&self, digest: Option<Digest>, options: &LoadOptions) -> Result<(), SwapError> {
@@ -68,48 +75,78 @@ impl SlotState {
         ))
     }
 
-    /// Does what `Slot::replace` does, for a change that was requested with this ticket.
-    pub(super) async fn take(
+    /// Loads a source, unless the current generation is made of it, and checks whether it could
+    /// become the current generation.
+    pub(super) async fn prepare(
         self: &Arc<Self>,
         ticket: Ticket,
         source: CodecSource,
-    ) -> Result<Option<SwapReport>, SwapError> {
+    ) -> Result<Replacement, SwapError> {
         let pin = source.settings.pin;
-        loop {
-            let (state, of) = (Arc::clone(self), source.clone());
-            let (digest, options, loaded) = blocking(move || {
-                let options = LoadOptions::resolve(&of, &state.resources.routes)?;
-                let read = load::read(&of)?;
-                let digest = read.digest();
-                let loaded = match state.is_current(digest, &options, pin) {
-                    true => None,
-                    false => Some(state.load_read(&state.loader, read, options.clone(), pin)?),
-                };
-                Ok((digest, options, loaded))
-            })
-            .await?;
-            let mut change = self.changes.begin(ticket).await?;
-            let report = match (self.is_current(digest, &options, pin), loaded) {
-                (true, _) => {
-                    change.is_made();
-                    None
-                }
-                (false, Some(loaded)) => {
-                    let generation = self.admit(&source, loaded, pin)?;
-                    Some(self.make_current(&mut change, generation, None).await?)
-                }
-                // Another generation became current since the check above.
-                (false, None) => continue,
+        let (state, of) = (Arc::clone(self), source.clone());
+        let (digest, options, loaded) = blocking(move || {
+            let options = LoadOptions::resolve(&of, &state.resources.routes)?;
+            let read = load::read(&of)?;
+            let digest = read.digest();
+            let loaded = match state.is_current(digest, &options, pin) {
+                true => None,
+                false => Some(state.load_read(&state.loader, read, options.clone(), pin)?),
             };
-            *lock(&self.own) = source;
-            return Ok(report);
+            Ok((digest, options, loaded))
+        })
+        .await?;
+        let generation = loaded.map(|loaded| self.admit(&source, loaded, pin)).transpose()?;
+        if let Some(generation) = &generation {
+            self.fate_of_sessions(generation, None)?;
         }
+        Ok(Replacement { state: Arc::clone(self), ticket, source, digest, options, generation })
     }
 
     /// Whether the current generation is this component with these options, and the pin lets it in.
     fn is_current(&self, digest: Option<Digest>, options: &LoadOptions, pin: Option<Digest>) -> bool {
         let same = self.assignments.current().is_made_of(digest, options);
         same && pin.is_none_or(|pin| digest == Some(pin))
+    }
+}
+
+/// A slot's new source that was loaded and checked, and is not in use yet.
+pub(crate) struct Replacement {
+    state: Arc<SlotState>,
+    ticket: Ticket,
+    source: CodecSource,
+    digest: Option<Digest>,
+    options: LoadOptions,
+    /// `None` if the current generation was made of the same.
+    generation: Option<Arc<Generation>>,
+}
+
+impl Replacement {
+    /// Makes it the slot's own source, and the current generation if it differs. Returns `None` if
+    /// the current generation is made of the same.
+    pub(super) async fn make(mut self) -> Result<Option<SwapReport>, SwapError> {
+        let state = Arc::clone(&self.state);
+        let pin = self.source.settings.pin;
+        loop {
+            let mut change = state.changes.begin(self.ticket).await?;
+            let report = match (state.is_current(self.digest, &self.options, pin), self.generation.take()) {
+                (true, _) => {
+                    change.is_made();
+                    None
+                }
+                (false, Some(generation)) => {
+                    state.may_serve(&generation, pin)?;
+                    Some(state.make_current(&mut change, generation, None).await?)
+                }
+                // Another generation became current since it was prepared.
+                (false, None) => {
+                    drop(change);
+                    self = state.prepare(self.ticket, self.source).await?;
+                    continue;
+                }
+            };
+            *lock(&state.own) = self.source;
+            return Ok(report);
+        }
     }
 }
 

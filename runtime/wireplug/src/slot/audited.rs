@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Generation, Slot, SlotState, SwapError, SwapReport};
 use crate::audit::{Actor, AuditLog, Outcome, Record, Version};
 use crate::codec::CodecError;
+use wireplug_base::Chain;
 
 impl SwapReport {
     /// Adds the versions to a line of the audit log.
@@ -31,6 +32,11 @@ impl Slot {
     /// Writes the line of a reload that has ended.
     pub(crate) fn audit_reload(&self, record: Record, ended: &Result<Option<SwapReport>, SwapError>) {
         self.audit_log().write(record.of(ended, SwapReport::describe_reload));
+    }
+
+    /// Writes the line of a reload that was refused.
+    pub(crate) fn audit_refused(&self, record: Record, error: &SwapError) {
+        self.audit_log().write(record.ended(Outcome::Refused, Some(Chain::of(error).to_string())));
     }
 
     /// Returns the log in which the slots of this server write their lines.

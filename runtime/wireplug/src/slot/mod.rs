@@ -51,6 +51,7 @@ use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+pub(crate) use self::admit::Replacement;
 pub(crate) use self::assignments::{Ack, Directive};
 pub use self::error::{SourceError, SourceFault, SwapError};
 pub(crate) use self::generation::Generation;
@@ -184,6 +185,11 @@ impl Slot {
         self.0.assignments.current()
     }
 
+    /// Returns how many sessions are on any generation.
+    pub(crate) fn sessions(&self) -> usize {
+        self.0.assignments.list().iter().map(|listed| listed.sessions).sum()
+    }
+
     /// Returns whether idle sessions of the current codec sleep.
     pub(crate) fn sleeps(&self) -> bool {
         let current = self.current();
@@ -213,6 +219,14 @@ impl Slot {
         check_fit(&url, kinds, datagrams, &*self.current())?;
         lock(&self.0.listeners).push((url, kinds, datagrams));
         Ok(())
+    }
+
+    /// Removes a listener, which later generations need not fit.
+    pub(crate) fn remove_listener(&self, url: &str) {
+        let mut listeners = lock(&self.0.listeners);
+        if let Some(at) = listeners.iter().position(|(other, _, _)| other == url) {
+            listeners.remove(at);
+        }
     }
 }
 

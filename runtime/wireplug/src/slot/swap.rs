@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::assignments::{Leave, Listed, Role, RunningTrial, Share};
+use super::admit::Replacement;
 use super::changes::Change;
 use super::sync::lock;
 use super::{CodecSource, Generation, Slot, SlotState, SwapError};
@@ -100,18 +101,27 @@ impl Slot {
     /// # Errors
     /// Returns the errors of [`Slot::swap`].
     pub async fn reload(&self) -> Result<Option<SwapReport>, SwapError> {
-        self.replace(self.0.own()).await
+        let state = Arc::clone(&self.0);
+        let ticket = state.changes.ticket();
+        self.whole(async move { state.prepare(ticket, state.own()).await?.make().await }).await
+    }
+
+    /// Loads another source for the slot, and checks whether it can replace the slot's own one.
+    /// Changes nothing: [`Slot::replace`] does.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Slot::swap`].
+    pub(crate) async fn prepare(&self, source: CodecSource) -> Result<Replacement, SwapError> {
+        self.0.prepare(self.0.changes.ticket(), source).await
     }
 
     /// Replaces the slot's own source and its pin, and swaps if that changes the component or the
     /// options. Returns `None` if it does not.
     ///
     /// # Errors
-    /// Returns the errors of [`Slot::swap`].
-    pub(crate) async fn replace(&self, source: CodecSource) -> Result<Option<SwapReport>, SwapError> {
-        let state = Arc::clone(&self.0);
-        let ticket = state.changes.ticket();
-        self.whole(async move { state.take(ticket, source).await }).await
+    /// Returns an error if another change came first, and the replacement does not fit any more.
+    pub(crate) async fn replace(&self, source: Replacement) -> Result<Option<SwapReport>, SwapError> {
+        self.whole(source.make()).await
     }
 
     /// Tries a source's codec on a share of the sessions: more than 0, and at most 1. Returns the
@@ -286,6 +296,23 @@ impl SlotState {
         lock(&self.own).clone()
     }
 
+    /// Returns what becomes of live sessions if this generation becomes current.
+    pub(super) fn fate_of_sessions(
+        &self,
+        to: &Generation,
+        wanted: Option<LiveSessions>,
+    ) -> Result<LiveSessions, SwapError> {
+        let fits = to.takes_over_from(&self.assignments.current());
+        match (wanted.or(self.settings.swap.sessions), fits) {
+            (Some(LiveSessions::Handoff), Err(why)) => {
+                conflict(format!("live sessions cannot be handed over: {why}; let them drain, or close them"))
+            }
+            (Some(chosen), _) => Ok(chosen),
+            (None, Ok(())) => Ok(LiveSessions::Handoff),
+            (None, Err(_)) => Ok(LiveSessions::Drain),
+        }
+    }
+
     /// Makes a generation current, and moves each session to where it belongs.
     pub(super) async fn make_current(
         self: &Arc<Self>,
@@ -295,17 +322,7 @@ impl SlotState {
     ) -> Result<SwapReport, SwapError> {
         let start = Instant::now();
         let from = self.assignments.current();
-        let fits = to.takes_over_from(&from);
-        let sessions = match (sessions.or(self.settings.swap.sessions), &fits) {
-            (Some(LiveSessions::Handoff), Err(why)) => {
-                return conflict(format!(
-                    "live sessions cannot be handed over: {why}; let them drain, or close them"
-                ));
-            }
-            (Some(chosen), _) => chosen,
-            (None, Ok(())) => LiveSessions::Handoff,
-            (None, Err(_)) => LiveSessions::Drain,
-        };
+        let sessions = self.fate_of_sessions(&to, sessions)?;
         let leave = match sessions {
             LiveSessions::Handoff => Leave::Handoff,
             LiveSessions::Drain => Leave::Drain,

@@ -52,7 +52,7 @@ async fn clients(server: &TestServer, count: usize) -> Vec<Client> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_packet_wakes_a_session_and_half_a_packet_does_not() {
     let server = server::serve(app::with_guests(), setup(), [guest(&marked("marked"))]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut client = Raw::connect(&server.tcp()).await;
     echo(&mut client, "a").await;
     for n in 1..=3 {
@@ -77,18 +77,18 @@ async fn the_timer_of_the_codec_wakes_a_session() {
     let codec = pomelo_with(1, json!({ "heartbeat": 1 }));
     let server = server::serve(app::demo(), setup(), [codec]).await;
     let mut client = Client::connect(&server.tcp()).await;
-    asleep(slot(&server), 1, 1).await;
+    asleep(&slot(&server), 1, 1).await;
     // Pomelo ends a session whose client sends no heartbeat. Only its timer can find that out.
     client.closed().await;
     server.until_closed("protocol", 1).await;
-    assert!(generation(slot(&server), 1).sleep.woken_timer > 0);
+    assert!(generation(&slot(&server), 1).sleep.woken_timer > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_to_one_wakes_it_and_a_push_to_many_wakes_nobody() {
     const CLIENTS: usize = 20;
     let server = server::serve(app::demo(), setup(), [pomelo(1)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = clients(&server, CLIENTS).await;
     let before = asleep(slot, 1, CLIENTS as u64).await;
     for n in 0..50 {
@@ -113,7 +113,7 @@ async fn a_push_to_one_wakes_it_and_a_push_to_many_wakes_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_sleeps_moves_and_sleeps_on() {
     let server = server::serve(app::with_guests(), setup(), [guest(&marked("one"))]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut clients = [Raw::connect(&server.tcp()).await, Raw::connect(&server.tcp()).await];
     for (client, line) in clients.iter_mut().zip(["a", "!"]) {
         echo(client, line).await;
@@ -137,7 +137,7 @@ async fn a_session_that_sleeps_moves_and_sleeps_on() {
 async fn a_session_whose_codec_refuses_to_save_stays_awake() {
     let settled = marked("settled").with(Save, &if_marked(REFUSE, super::guests::SAVE));
     let server = server::serve(app::with_guests(), setup(), [guest(&settled)]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut client = Raw::connect(&server.tcp()).await;
     echo(&mut client, "!").await;
     until(slot, "refusals", |status| status.generations[0].sleep.refused >= 2).await;
@@ -157,7 +157,7 @@ async fn a_fault_in_save_or_restore_ends_the_session_alone() {
     let restore = fragile(Restore, &restore_if_marked(bodies::TRAP));
     for codec in [save, restore] {
         let server = server::serve(app::with_guests(), setup(), [guest(&codec)]).await;
-        let slot = slot(&server);
+        let slot = &slot(&server);
         let [mut client, mut other] = [Raw::connect(&server.tcp()).await, Raw::connect(&server.tcp()).await];
         echo(&mut other, "a").await;
         echo(&mut client, "!").await;
@@ -184,7 +184,7 @@ async fn a_codec_without_handoff_does_not_sleep() {
     for client in [&mut plain, &mut marked] {
         echo(client, "a").await;
     }
-    let [slot, slot_of_marked] = server.slots() else { unreachable!("there are two codecs") };
+    let [slot, slot_of_marked] = &server.slots()[..] else { unreachable!("there are two codecs") };
     let slept = asleep(slot_of_marked, 1, 1).await.slept_idle;
     // The one sleeps several times, and the other one not at all.
     for _ in 0..5 {
@@ -206,7 +206,7 @@ async fn zero_means_never() {
         echo(&mut client, "a").await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(generation(slot(&server), 1).sleep, SleepStatus::default());
+    assert_eq!(generation(&slot(&server), 1).sleep, SleepStatus::default());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,11 +214,11 @@ async fn a_session_wakes_for_its_farewell() {
     let server = server::serve(app::demo(), setup(), [pomelo(1)]).await;
     let mut client = Raw::pomelo(&server.tcp()).await;
     server.until("it is established", |_| server.sessions().len() == 1).await;
-    asleep(slot(&server), 1, 1).await;
+    asleep(&slot(&server), 1, 1).await;
     server.sessions().get(SessionId(1)).expect("it is there").kick("enough");
     assert_eq!(client.package().await, (KICK, br#"{"reason":"enough"}"#.to_vec()));
     server.until_closed("kicked", 1).await;
-    let sleep = generation(slot(&server), 1).sleep;
+    let sleep = generation(&slot(&server), 1).sleep;
     assert_eq!((sleep.asleep, sleep.woken_farewell), (0, 1));
 }
 
@@ -238,10 +238,10 @@ async fn a_session_sleeps_while_its_handler_runs() {
     let mut client = Client::connect(&server.tcp()).await;
     let id = client.ask("wait", "1").await;
     server.until("the request", |stats| stats.messages_in == 1).await;
-    let before = asleep(slot(&server), 1, 1).await;
+    let before = asleep(&slot(&server), 1, 1).await;
     latch.notify_one();
     assert_eq!(client.response(id).await, b"1");
-    assert!(generation(slot(&server), 1).sleep.woken_message > before.woken_message);
+    assert!(generation(&slot(&server), 1).sleep.woken_message > before.woken_message);
 }
 
 /// The memory of a sandbox is given back, and so is the state when the session wakes or ends.
@@ -254,10 +254,10 @@ async fn a_session_that_sleeps_takes_no_memory_of_its_codec() {
     let source = CodecSource::native(codec.clone()).named("pomelo");
     let server = server::serve(app::demo(), setup(), [source]).await;
     let mut clients = clients(&server, 10).await;
-    let sleep = asleep(slot(&server), 1, 10).await;
+    let sleep = asleep(&slot(&server), 1, 10).await;
     assert!(sleep.saved_bytes > 0);
     wireplug_tests::until("only the states are left", async || {
-        codec.memory() as u64 == generation(slot(&server), 1).sleep.saved_bytes
+        codec.memory() as u64 == generation(&slot(&server), 1).sleep.saved_bytes
     })
     .await;
     assert_eq!(clients[0].request(ECHO, "1").await, b"1");

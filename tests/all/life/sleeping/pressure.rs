@@ -43,7 +43,7 @@ async fn all_are_served_with_few_sandboxes() {
         let status = awake(&server).await;
         assert!(status.awake <= 4 && status.max_awake == 4, "{status:?}");
     }
-    let sleep = generation(slot(&server), 1).sleep;
+    let sleep = generation(&slot(&server), 1).sleep;
     assert!(sleep.asleep >= CLIENTS as u64 - 4, "{sleep:?}");
     assert!(sleep.slept_pressure > CLIENTS as u64 && sleep.slept_idle == 0, "{sleep:?}");
     assert!(sleep.woken_packet > 0, "{sleep:?}");
@@ -59,7 +59,7 @@ async fn all_are_served_with_few_sandboxes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_session_that_was_idle_for_longest_sleeps() {
     let server = server::serve(app::with_guests(), crowded(2), [guest(&marked("marked"))]).await;
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let [mut one, mut two] = [Raw::connect(&server.tcp()).await, Raw::connect(&server.tcp()).await];
     for n in [1, 2, 1] {
         echo(if n == 1 { &mut one } else { &mut two }, "a").await;
@@ -114,7 +114,7 @@ async fn a_session_that_sleeps_waits_for_a_sandbox() {
     echo(&mut sleeper, "a").await;
     let mut settled = Raw::connect(&server.tcp()).await;
     echo(&mut settled, "!").await;
-    assert_eq!(generation(slot(&server), 1).sleep.asleep, 1);
+    assert_eq!(generation(&slot(&server), 1).sleep.asleep, 1);
     sleeper.send(b"one\ntwo\n").await;
     wireplug_tests::until("it waits", async || awake(&server).await.waiting == 1).await;
     sleeper.send(b"three\n").await;

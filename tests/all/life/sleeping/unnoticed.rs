@@ -31,12 +31,12 @@ async fn play(server: &TestServer, steps: &Steps, upgrades: bool, sleeps: bool) 
         packets += whole;
         server.until("the packets of a step", |stats| stats.packets_in == packets).await;
         if sleeps {
-            asleep(slot(server), 1, 1).await;
+            asleep(&slot(server), 1, 1).await;
         }
     }
     client.finish().await;
     let got = client.rest().await;
-    let sleep = generation(slot(server), 1).sleep;
+    let sleep = generation(&slot(server), 1).sleep;
     assert_eq!(sleep.slept_idle > 0, sleeps, "{sleep:?}");
     got
 }

@@ -58,7 +58,7 @@ async fn in_a_process_of_its_own() {
         }
     });
 
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let mut most = 0;
     for n in 1..=swaps {
         let next = Instant::now() + EVERY;

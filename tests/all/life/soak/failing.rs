@@ -59,7 +59,7 @@ async fn in_a_process_of_its_own() {
         (0..CLIENTS).map(|n| tokio::spawn(play(server.tcp(), n as u64, Arc::clone(&stop)))).collect();
     server.until("all there", |_| server.sessions().len() == CLIENTS).await;
 
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let bad = bad().build();
     let mut faults = 0;
     for n in 0..versions {

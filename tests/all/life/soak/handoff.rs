@@ -89,7 +89,7 @@ async fn in_a_process_of_its_own() {
         }
     });
 
-    let [slot, slot_of_digits] = server.slots() else { unreachable!("there are two codecs") };
+    let [slot, slot_of_digits] = &server.slots()[..] else { unreachable!("there are two codecs") };
     let (mut warm, mut most, mut longest, mut slowest) = (0, 0, 0, 0);
     let mut swapped = 0;
     for n in 1..=swaps {

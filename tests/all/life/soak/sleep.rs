@@ -310,7 +310,7 @@ async fn swap(servers: Vec<(Arc<TestServer>, Codecs)>, stop: Arc<AtomicBool>) ->
 /// Returns how often the sessions of the generations that are held fell asleep, idle and for
 /// others, and how often packets and messages woke them.
 fn slept(server: &TestServer) -> [u64; 4] {
-    let generations = server.slots().iter().flat_map(|slot| slot.status().generations);
+    let generations = server.slots().into_iter().flat_map(|slot| slot.status().generations);
     generations.fold([0; 4], |sum, GenerationStatus { sleep, .. }| {
         let counts = [sleep.slept_idle, sleep.slept_pressure, sleep.woken_packet, sleep.woken_message];
         std::array::from_fn(|n| sum[n] + counts[n])

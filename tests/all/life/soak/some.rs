@@ -41,7 +41,7 @@ async fn in_a_process_of_its_own() {
     let playing: Vec<_> =
         clients.into_iter().map(|lines| tokio::spawn(play(lines, Arc::clone(&stop)))).collect();
 
-    let slot = slot(&server);
+    let slot = &slot(&server);
     let (stay, move_) = (CLIENTS / MARKED, CLIENTS - CLIENTS / MARKED);
     for n in 1..=swaps {
         let next = Instant::now() + EVERY;

@@ -52,18 +52,3 @@ fn keys_of_the_control_api_without_effect_are_refused() {
     assert!(why[0].contains("\"write\" is not allowed: it must be \"read\" or \"change\""), "{why:?}");
     parse(&format!("{MINIMAL}[control]\nlisten = 'unix:///x/y'\n{allow}"));
 }
-
-#[test]
-fn what_needs_a_restart_is_reported_by_its_key() {
-    let keys = |old: &str, new: &str| -> Vec<String> {
-        let [old, new] = [old, new].map(parse);
-        old.needs_restart(&new).iter().map(ToString::to_string).collect()
-    };
-    let taken_over = format!("options.heartbeat = 5\nsha256 = '{}'", "0".repeat(64));
-    assert_eq!(keys(MINIMAL, &format!("{MINIMAL}{taken_over}")), [""; 0]);
-    let new = "limits.memory = '1GiB'\nswap.watch = false\n[codecs.'a b']\nbuiltin = 'pomelo'\n\
-               [log]\nlevel = 'warn'\n[control]\nlisten = '127.0.0.1:1'";
-    let differ = ["log", "control", "codecs.\"a b\"", "codecs.pomelo.swap", "codecs.pomelo.limits"];
-    assert_eq!(keys(MINIMAL, &format!("{MINIMAL}{new}")), differ);
-    assert_eq!(keys(&format!("{MINIMAL}{new}"), MINIMAL), differ);
-}

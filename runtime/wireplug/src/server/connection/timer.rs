@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::codec_side::CodecSide;
 use crate::config::ClientLimits;
 use crate::server::deadlines::{Deadlines, Observed};
-use crate::server::rate::{Rate, Seen};
+use crate::server::rate::{Rate, Charged};
 use crate::session::CloseReason;
 use wireplug_connectors::RateMeter;
 use wireplug_connectors::running_time::{Reading, RunningTime};
@@ -119,9 +119,15 @@ impl ConnectionTimer {
         self.deadlines.observe(now, observed);
     }
 
+    /// Holds the client to other limits from now on. A deadline of the opening that runs already
+    /// stays as it is.
+    pub(super) fn set_limits(&mut self, limits: &ClientLimits) {
+        self.rate.set(&limits.into(), &self.time);
+    }
+
     /// Charges the client's rates for the traffic of a turn. Returns whether the connection must
     /// end.
-    pub(super) fn charge(&mut self, seen: Seen) -> bool {
+    pub(super) fn charge(&mut self, seen: Charged) -> bool {
         self.rate.take(seen)
     }
 
