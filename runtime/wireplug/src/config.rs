@@ -338,7 +338,7 @@ pub struct ListenerConfig {
 
 /// Who may connect. All keys concern IP addresses. Over a transport without IP addresses, such as
 /// `unix`, the listener accepts everybody that the transport accepts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AccessConfig {
     /// Only clients from these networks may connect, in CIDR notation. Empty: clients from
@@ -357,6 +357,23 @@ pub struct AccessConfig {
     /// people share an address behind a NAT.
     #[schemars(range(max = 1_000_000))]
     pub max_per_address: u32,
+    /// The length of the prefix that counts as one address in `max-per-address`, for clients over
+    /// IPv6. Providers give a customer a network of 64 bits or more, in which every address is the
+    /// customer's.
+    #[schemars(range(min = 1, max = 128))]
+    pub ipv6_prefix: u8,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            proxies: Vec::new(),
+            max_per_address: 0,
+            ipv6_prefix: 64,
+        }
+    }
 }
 
 /// The limits that apply to each client.

@@ -10,6 +10,7 @@ mod framer;
 mod guests;
 mod hostile;
 mod refused;
+mod reload;
 mod renewal;
 mod requests;
 mod secrets;

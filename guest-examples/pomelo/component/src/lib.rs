@@ -25,6 +25,16 @@ wireplug_guest::export!(Pomelo: Handshake + Clock + Farewell + Broadcast + Hando
 const SPARE_CAPACITY: usize = 256;
 
 struct Pomelo {
+    shared: Shared,
+    /// For the first session, which is the only one of its instance. It takes these references over
+    /// instead of counting new ones: a count lies beside its value, in memory that sandboxes share
+    /// until they write to it.
+    first: Cell<Option<Shared>>,
+}
+
+/// What is written with the options.
+#[derive(Clone)]
+struct Shared {
     options: Arc<pomelo::Options>,
     default_answer: Rc<AnswerBuffer>,
 }
@@ -60,17 +70,19 @@ impl Codec for Pomelo {
         let mut answer = Vec::new();
         options.default_answer().write(&mut answer);
         answer.reserve_exact(SPARE_CAPACITY);
-        Ok(Self { options, default_answer: Rc::new(Cell::new(answer)) })
+        let shared = Shared { options, default_answer: Rc::new(Cell::new(answer)) };
+        Ok(Self { first: Cell::new(Some(shared.clone())), shared })
     }
 
     fn open(&self, _peer: Peer, _now: Instant) -> Result<Client, String> {
-        Ok(self.client(pomelo::Session::open(Arc::clone(&self.options))))
+        let Shared { options, default_answer } = self.shared();
+        Ok(Client { session: pomelo::Session::open(options), default_answer })
     }
 }
 
 impl Pomelo {
-    fn client(&self, session: pomelo::Session) -> Client {
-        Client { session, default_answer: Rc::clone(&self.default_answer) }
+    fn shared(&self) -> Shared {
+        self.first.take().unwrap_or_else(|| self.shared.clone())
     }
 }
 
@@ -123,7 +135,7 @@ impl Broadcast for Pomelo {
         message: &Message<'_>,
         packets: &mut Packets<'_>,
     ) -> Result<(), String> {
-        let encode = |out: &mut Vec<u8>| self.options.encode_shared(class, &translated(message), out);
+        let encode = |out: &mut Vec<u8>| self.shared.options.encode_shared(class, &translated(message), out);
         packet::write(packets.begin().buffer(), encode)
     }
 }
@@ -134,8 +146,8 @@ impl Handoff for Pomelo {
     }
 
     fn restore(&self, _peer: Peer, state: &[u8], now: Instant) -> Result<Client, String> {
-        let session = pomelo::Session::restore(Arc::clone(&self.options), state, now.session_ms)?;
-        Ok(self.client(session))
+        let Shared { options, default_answer } = self.shared();
+        Ok(Client { session: pomelo::Session::restore(options, state, now.session_ms)?, default_answer })
     }
 }
 

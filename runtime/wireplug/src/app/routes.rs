@@ -25,12 +25,21 @@ pub(crate) struct Parts {
     pub(super) handlers: Table<Route>,
     /// The handlers of server types, by the name of the type.
     services: Table<Route>,
+    remote: Option<Remote>,
     pub(super) pushes: BTreeSet<Arc<str>>,
     pub(super) hello: Option<Box<dyn AnyService>>,
     pub(crate) hooks: Vec<Hook>,
     /// Filters for all routes (`None`) and for the routes of a server type. A request passes the
     /// last filter first.
     layers: HashMap<Option<Arc<str>>, Vec<Wrap>>,
+}
+
+/// Answers the routes of server types that may come and go while the server runs.
+#[cfg_attr(not(feature = "nats"), expect(dead_code, reason = "only NATS makes one"))]
+struct Remote {
+    /// Returns whether there is a server type of this name now.
+    knows: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    route: Route,
 }
 
 /// The service that answers a route, or all routes of a server type.
@@ -63,6 +72,19 @@ impl Parts {
         assert!(before.is_none(), "the server type {name} has a handler already");
     }
 
+    /// Lets `handler` answer the routes of the server types that `knows` returns true for, unless
+    /// they have a handler of their own. `knows` is asked for each request.
+    #[cfg(feature = "nats")]
+    pub(crate) fn remote<Args>(
+        &mut self,
+        knows: impl Fn(&str) -> bool + Send + Sync + 'static,
+        handler: impl Handler<Args, ()>,
+    ) {
+        let concurrency = handler.concurrency();
+        let route = Route::new("", handler.into_service(()), concurrency);
+        self.remote = Some(Remote { knows: Box::new(knows), route });
+    }
+
     pub(super) fn add_layer<L>(&mut self, server_type: Option<&str>, layer: L)
     where
         L: Layer<Next, Service: Filter> + Send + 'static,
@@ -79,8 +101,8 @@ impl Parts {
 
     /// Returns the finished table.
     pub(crate) fn finish(self) -> Routes {
-        let Parts { handlers, services, pushes: _, hello, hooks: _, mut layers } = self;
-        let handlers = Arc::new(Handlers { routes: handlers, services });
+        let Parts { handlers, services, remote, pushes: _, hello, hooks: _, mut layers } = self;
+        let handlers = Arc::new(Handlers { routes: handlers, services, remote });
         let global = layers.remove(&None);
         let typed = layers.into_iter().filter_map(|(server_type, wraps)| Some((server_type?, wraps)));
         let types = typed
@@ -134,6 +156,7 @@ struct Shared(Next);
 struct Handlers {
     routes: Table<Route>,
     services: Table<Route>,
+    remote: Option<Remote>,
 }
 
 impl Handlers {
@@ -141,10 +164,12 @@ impl Handlers {
         if let Some(route) = self.routes.get(route) {
             return Some(route);
         }
-        if self.services.is_empty() {
+        if self.services.is_empty() && self.remote.is_none() {
             return None;
         }
-        self.services.get(server_type(route))
+        let server_type = server_type(route);
+        let remote = || self.remote.as_ref().filter(|remote| (remote.knows)(server_type));
+        self.services.get(server_type).or_else(|| Some(&remote()?.route))
     }
 }
 
@@ -213,7 +238,7 @@ pub(super) fn unanswered(ticket: &Ticket) -> Response {
 }
 
 /// Returns the first segment of a route.
-fn server_type(route: &str) -> &str {
+pub(crate) fn server_type(route: &str) -> &str {
     route.split_once('.').map_or(route, |(server_type, _)| server_type)
 }
 

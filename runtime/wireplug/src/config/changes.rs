@@ -228,6 +228,7 @@ impl Difference {
             ["listeners", _, "access" | "tls" | "websocket", ..]
             | ["listeners", _, "limits", "first-byte-timeout" | "handshake-timeout"] => Effect::NewConnections,
             ["listeners", _, "limits", _] => Effect::AtOnce,
+            ["services", ..] => Effect::AtOnce,
             ["codecs", _] if !both => Effect::AtOnce,
             ["codecs", _, "file" | "builtin" | "options" | "sha256"] => Effect::AtOnce,
             _ => Effect::Restart,
@@ -288,6 +289,7 @@ mod tests {
             config["server"] = json!({ "max-connections": 5, "large-sandboxes": 7 });
             config["codecs"]["pomelo"]["options"]["heartbeat"] = json!(7);
             config["codecs"]["pomelo"]["swap"] = json!({ "watch": false });
+            config["services"] = json!({ "chat": {} });
             config["codecs"]["sio"] = json!({ "builtin": "sio" });
             config["listeners"][1]["limits"] =
                 json!({ "packets-per-second": 9, "handshake-timeout": "3s" });
@@ -301,6 +303,7 @@ mod tests {
             "log.level: info -> debug; at once",
             "server.large-sandboxes: 256 -> 7; needs a restart",
             "server.max-connections: 10000 -> 5; at once",
+            "services.chat: differs; at once",
             "listeners[1].limits.handshake-timeout: 10s -> 3s; for new connections",
             "listeners[1].limits.packets-per-second: 0 -> 9; at once",
             "listeners[2].access.deny: [] -> [\"10.0.0.0/8\"]; at once",

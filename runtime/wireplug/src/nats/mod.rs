@@ -10,6 +10,7 @@
 //! | `health` | whether the node is connected, and which subscriptions are in effect |
 //! | `kept` | a subscription that is made again when it is no longer in effect |
 //! | `requests` | passes clients' requests to services |
+//! | `services` | which services there are now, and their settings |
 //! | `replies` | passes replies to the callers that wait for them |
 //! | `client_requests` | sends the requests of services to clients |
 //! | `commands` | applies the commands of services and other nodes to sessions |
@@ -30,9 +31,10 @@ mod outgoing;
 mod peers;
 mod replies;
 mod requests;
+mod services;
 mod subject;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +50,7 @@ use self::kept::Kept;
 use self::link::Link;
 use self::outgoing::{Outgoing, Queue};
 use self::replies::Replies;
-use self::requests::Service;
+use self::services::Services;
 use self::subject::{Subjects, is_token};
 use crate::app::{Handler as _, Parts, Request};
 use crate::config::{NatsConfig, ServiceConfig};
@@ -69,6 +71,7 @@ struct Shared {
     subjects: Subjects,
     outgoing: Arc<Outgoing>,
     replies: Replies,
+    services: Services,
 }
 
 /// A node's side of NATS that does not serve yet.
@@ -118,14 +121,14 @@ impl Cluster for Configured {
     ) -> BoxFuture<'a, anyhow::Result<Box<dyn ClusterLink>>> {
         async move {
             let Self { nats, services } = *self;
-            let starting = Nats::connect(&nats, certificates).await?;
-            for (name, config) in services {
-                ensure!(is_token(&name), "a service's name has letters, digits, - and _, unlike {name:?}");
-                let service = Service::new(starting.nats.clone(), &config);
-                let handler = move |request: Request| service.clone().call(request);
-                let concurrent: BTreeSet<String> = config.concurrent_routes.into_iter().collect();
-                app.service(&name, handler.concurrent_if(move |route| concurrent.contains(route)), ());
-            }
+            let wrong = services.keys().find(|name| !is_token(name));
+            ensure!(wrong.is_none(), "a service's name has letters, digits, - and _, unlike {wrong:?}");
+            let starting = Nats::connect(&nats, services, certificates).await?;
+            let (asked, knows) = (starting.nats.clone(), starting.nats.clone());
+            let ordered = starting.nats.clone();
+            let handler = move |request: Request| requests::call(asked.clone(), request);
+            let handler = handler.concurrent_if(move |route| ordered.0.services.is_concurrent(route));
+            app.remote(move |name| knows.0.services.get(name).is_some(), handler);
             Ok(Box::new(starting) as Box<dyn ClusterLink>)
         }
         .boxed()
@@ -139,7 +142,11 @@ impl Nats {
     /// # Errors
     /// Returns an error if a file cannot be read or its content is invalid, or if an address is
     /// invalid.
-    async fn connect(config: &NatsConfig, certificates: Certificates) -> anyhow::Result<Starting> {
+    async fn connect(
+        config: &NatsConfig,
+        services: BTreeMap<String, ServiceConfig>,
+        certificates: Certificates,
+    ) -> anyhow::Result<Starting> {
         let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
         let inbox = link::inbox();
         let heard = [format!("{inbox}.*"), subjects.clients(), subjects.nodes("*")];
@@ -151,7 +158,8 @@ impl Nats {
         let peers = Kept::subscribe(&link, Subscription::Peers).await;
         let answers = Kept::subscribe(&link, Subscription::Replies).await;
         let replies = Replies::new(inbox);
-        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies }));
+        let services = Services::new(services);
+        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies, services }));
         Ok(Starting { nats, queue, commands, peers, replies: answers })
     }
 }
@@ -166,6 +174,10 @@ impl Member for Nats {
         let problem = link.problem();
         let dropped = outgoing.dropped() + link.unpublished();
         NatsStatus { connected: problem.is_none(), problem, dropped }
+    }
+
+    fn set_services(&self, services: &BTreeMap<String, ServiceConfig>) {
+        self.0.services.set(services.clone());
     }
 
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>> {
@@ -191,7 +203,7 @@ impl ClusterLink for Starting {
     ) -> BoxFuture<'static, ()> {
         async move {
             let Self { nats: Nats(shared), mut queue, commands, peers, replies: answers } = *self;
-            let Shared { link, subjects, outgoing, replies } = &*shared;
+            let Shared { link, subjects, outgoing, replies, services: _ } = &*shared;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = queue.run(link, outgoing) => {}

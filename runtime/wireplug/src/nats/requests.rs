@@ -1,55 +1,48 @@
 //! Passes clients' requests to services, and returns the services' answers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::client::{PublishError, PublishErrorKind};
 use async_nats::{HeaderMap, HeaderValue, Message, StatusCode};
 use tokio::time::sleep;
 
 use super::outgoing::{ROUTE, of_session, put};
+use super::services::Service;
 use super::subject::is_token;
 use super::{Nats, Shared};
-use crate::app::{Request, Response};
+use crate::app::{Request, Response, server_type};
 use crate::codec::Reason;
-use crate::config::ServiceConfig;
 use wireplug_base::limited;
 
 /// The headers of an error, by the convention of NATS services.
 pub(super) const ERROR: &str = "Nats-Service-Error";
 pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
-/// The handler of the routes of one service.
-#[derive(Clone)]
-pub(super) struct Service {
+/// A request to a service.
+struct Asking {
     nats: Nats,
-    timeout: Duration,
-    /// The session's setting that names the instance of the service.
-    sticky: Option<Arc<str>>,
+    service: Arc<Service>,
 }
 
 /// Why there is no answer: a status, and a text for the log.
 type Failure = (u16, &'static str);
 
-impl Service {
-    pub(super) fn new(nats: Nats, config: &ServiceConfig) -> Self {
-        let ServiceConfig { timeout, sticky, concurrent_routes: _ } = config;
-        Self { nats, timeout: *timeout, sticky: sticky.as_deref().map(Arc::from) }
-    }
+/// Returns the answer of a service, or a status that says why there is no answer.
+pub(super) async fn call(nats: Nats, request: Request) -> Response {
+    let route = Arc::clone(&request.route);
+    // A reload may have taken the service away since the request was looked up.
+    let Some(service) = nats.0.services.get(server_type(&route)) else { return Response::status(404) };
+    Asking { nats, service }.ask(request).await.unwrap_or_else(|(status, why)| {
+        // Nobody can fix this for a single client, and it may affect many clients at once.
+        limited!(DEBUG, route = %Reason::new(&*route), status, why, "a service did not answer");
+        Response::status(status)
+    })
+}
 
-    /// Returns the answer of a service, or a status that says why there is no answer.
-    pub(super) async fn call(self, request: Request) -> Response {
-        let route = Arc::clone(&request.route);
-        self.ask(request).await.unwrap_or_else(|(status, why)| {
-            // Nobody can fix this for a single client, and it may affect many clients at once.
-            limited!(DEBUG, route = %Reason::new(&*route), status, why, "a service did not answer");
-            Response::status(status)
-        })
-    }
-
+impl Asking {
     async fn ask(&self, request: Request) -> Result<Response, Failure> {
         let Shared { link, subjects, .. } = &*self.nats.0;
-        let instance = self.sticky.as_ref().and_then(|setting| request.session.setting(setting));
+        let instance = self.service.sticky.as_ref().and_then(|setting| request.session.setting(setting));
         if instance.as_ref().is_some_and(|instance| !is_token(instance)) {
             return Err((500, "the setting that names the instance is no name of one"));
         }
@@ -70,7 +63,7 @@ impl Service {
             _ = reach.wait_for(|now| now.for_requests() != connection) => {
                 Err((503, "NATS has gone before the answer"))
             }
-            () = sleep(self.timeout) => Err((504, "no answer in time")),
+            () = sleep(self.service.timeout) => Err((504, "no answer in time")),
         }
     }
 

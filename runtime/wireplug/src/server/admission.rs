@@ -1,9 +1,13 @@
 //! Decides which clients are admitted, by the limits on connections and the lists of networks.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use ipnet::IpNet;
 
 use crate::config::AccessConfig;
 use crate::session::CloseReason;
@@ -50,15 +54,22 @@ impl Drop for Permit {
 /// Admits clients at one listener, by their addresses.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
-    /// How many connections each address has. Addresses without a connection are not in the map.
-    from: Mutex<HashMap<IpAddr, u32>>,
+    from: Mutex<From>,
+}
+
+/// How many connections each address has, and each network that counts as one address. Those
+/// without a connection are not in the maps.
+#[derive(Debug, Default)]
+struct From {
+    addresses: HashMap<IpAddr, u32>,
+    networks: HashMap<IpNet, u32>,
 }
 
 /// A connection that was admitted. Its address is counted until this is dropped.
 #[derive(Debug)]
 pub(super) struct Admitted<'a> {
     admission: &'a Admission,
-    address: Option<IpAddr>,
+    from: Option<(IpAddr, IpNet)>,
 }
 
 impl Admission {
@@ -76,7 +87,7 @@ impl Admission {
     /// Returns how many of the connections the lists of networks would refuse.
     pub(super) fn refused_by(&self, access: &AccessConfig) -> u64 {
         let from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = from.iter().filter(|(address, _)| !access.allows(**address));
+        let refused = from.addresses.iter().filter(|(address, _)| !access.allows(**address));
         refused.map(|(_, count)| u64::from(*count)).sum()
     }
 
@@ -87,19 +98,22 @@ impl Admission {
     /// set one.
     fn admit(&self, access: &AccessConfig, client: &str) -> Result<Admitted<'_>, CloseReason> {
         let Some(address) = ip_of(client) else {
-            return Ok(Admitted { admission: self, address: None });
+            return Ok(Admitted { admission: self, from: None });
         };
         if !access.allows(address) {
             return Err(CloseReason::Denied);
         }
+        let prefix = if address.is_ipv4() { 32 } else { access.ipv6_prefix.min(128) };
+        let network = IpNet::new_assert(address, prefix).trunc();
         let most = access.max_per_address;
         let mut from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = from.entry(address).or_default();
+        let count = from.networks.entry(network).or_default();
         if most > 0 && *count >= most {
             return Err(CloseReason::AddressFull);
         }
         *count += 1;
-        Ok(Admitted { admission: self, address: Some(address) })
+        *from.addresses.entry(address).or_default() += 1;
+        Ok(Admitted { admission: self, from: Some((address, network)) })
     }
 }
 
@@ -124,13 +138,18 @@ impl AccessConfig {
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
-        let Some(address) = self.address else { return };
+        let Some((address, network)) = self.from else { return };
         let mut from = self.admission.from.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = from.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                from.remove(&address);
-            }
+        count_down(&mut from.addresses, address);
+        count_down(&mut from.networks, network);
+    }
+}
+
+fn count_down<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: K) {
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
         }
     }
 }
@@ -164,7 +183,23 @@ mod tests {
         drop(first);
         let again = admit("10.0.0.1:1002").unwrap();
         drop((other, again));
-        assert!(admission.from.lock().unwrap().is_empty());
+        let from = admission.from.lock().unwrap();
+        assert!(from.addresses.is_empty() && from.networks.is_empty());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        let admission = Admission::default();
+        let mut access = AccessConfig { max_per_address: 2, ..AccessConfig::default() };
+        let one = admission.admit(&access, "[2001:db8:0:1::1]:1").unwrap();
+        let two = admission.admit(&access, "[2001:db8:0:1:ffff::2]:1").unwrap();
+        assert_eq!(admission.admit(&access, "[2001:db8:0:1::3]:1").unwrap_err(), CloseReason::AddressFull);
+        let other = admission.admit(&access, "[2001:db8:0:2::1]:1").unwrap();
+        access.deny = vec!["2001:db8:0:1::1/128".parse().unwrap()];
+        assert_eq!(admission.refused_by(&access), 1);
+        access.ipv6_prefix = 128;
+        drop(admission.admit(&access, "[2001:db8:0:1::3]:1").unwrap());
+        drop((one, two, other));
     }
 
     #[test]

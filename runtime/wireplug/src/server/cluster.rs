@@ -1,5 +1,6 @@
 //! The interface through which a server reaches services and other servers. NATS implements it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use wireplug_connectors::certificates::Certificates;
 
 use super::nodes::{NatsStatus, NodeStatus};
 use crate::app::Parts;
+use crate::config::ServiceConfig;
 use crate::session::{RemoteSessions, Sessions};
 
 /// A connection to services and other servers that is configured and not open yet.
@@ -60,6 +62,9 @@ pub(crate) trait Member: Send + Sync {
 
     /// Returns the state of the connection.
     fn status(&self) -> NatsStatus;
+
+    /// Replaces the services that answer requests.
+    fn set_services(&self, services: &BTreeMap<String, ServiceConfig>);
 
     /// Asks the other servers for their state, and returns the answers.
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>>;

@@ -1,5 +1,6 @@
 //! This server as a node, and the other nodes that serve together with it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -13,7 +14,7 @@ use super::cluster::{Cluster, ClusterLink, Member};
 use super::slots::SlotList;
 use super::{ServerState, StartError};
 use crate::app::Parts;
-use crate::config::SessionsPerUser;
+use crate::config::{ServiceConfig, SessionsPerUser};
 use crate::session::RemoteSessions;
 use crate::slot::{Slot, SlotStatus};
 use wireplug_connectors::certificates::{CertificateStatus, Certificates};
@@ -97,6 +98,13 @@ impl Nodes {
             nodes.extend(others);
         }
         nodes
+    }
+
+    /// Replaces the services that answer requests, if this server has services.
+    pub(super) fn set_services(&self, services: &BTreeMap<String, ServiceConfig>) {
+        if let Some(member) = &self.member {
+            member.set_services(services);
+        }
     }
 
     /// Leaves the other nodes, and waits until the task has ended.

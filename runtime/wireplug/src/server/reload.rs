@@ -393,6 +393,7 @@ impl Running {
         let others = self.listeners.all().into_iter().filter(|listening| !is_configured(listening));
         let listeners: Vec<Listening> = others.chain(listeners).collect();
         self.set_server(turn, &listeners);
+        self.nodes.set_services(&turn.after.services);
         self.state.sessions.wake_all();
 
         let listed = self.slots.all();

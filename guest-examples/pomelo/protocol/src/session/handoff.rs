@@ -30,6 +30,12 @@ use crate::version::Version;
 const WITHOUT_PROTOS: u8 = 1;
 const WITH_PROTOS: u8 = 2;
 
+/// The most bytes of a state without its routes and schemas.
+const HEAD: usize = 128;
+
+/// The bytes of a pair beside its route.
+const ROUTE: usize = 6;
+
 impl Session {
     /// Returns the whole state of the session, for [`Session::restore`]. Equal sessions return
     /// equal bytes. Every session can be saved.
@@ -46,7 +52,12 @@ impl Session {
         let protos = self.negotiated.protos.as_ref();
         let format =
             if protos.is_some() || has_protos_version(self.state) { WITH_PROTOS } else { WITHOUT_PROTOS };
-        let mut saved = vec![format, state];
+        // There are at most 65,535 codes, so the number of pairs fits 16 bits.
+        let pairs = self.negotiated.dictionary.as_ref().map_or(&[][..], |dictionary| dictionary.pairs());
+        let source = protos.map_or("", |protos| &protos.source);
+        let routes: usize = pairs.iter().map(|(_, route)| ROUTE + route.len()).sum();
+        let mut saved = Vec::with_capacity(HEAD + routes + source.len());
+        saved.extend([format, state]);
         saved.extend(self.last_seen.to_be_bytes());
         if let State::Greeted { kept } = self.state {
             save_version(kept.dictionary, &mut saved);
@@ -58,8 +69,6 @@ impl Session {
             self.negotiated.heartbeat.map_or((0, 0), |times| (times.interval, times.timeout));
         saved.extend(interval.to_be_bytes());
         saved.extend(timeout.to_be_bytes());
-        // There are at most 65,535 codes, so the number of pairs fits 16 bits.
-        let pairs = self.negotiated.dictionary.as_ref().map_or(&[][..], |dictionary| dictionary.pairs());
         saved.extend((pairs.len() as u16).to_be_bytes());
         for (code, route) in pairs {
             saved.extend(code.to_be_bytes());
@@ -67,7 +76,6 @@ impl Session {
             saved.extend(route.as_bytes());
         }
         if format == WITH_PROTOS {
-            let source = protos.map_or("", |protos| &protos.source);
             // The source is shorter than its form in the handshake, which has a limit.
             saved.extend((source.len() as u32).to_be_bytes());
             saved.extend(source.as_bytes());
