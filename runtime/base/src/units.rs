@@ -123,6 +123,17 @@ text!(
     "minLength": 1
 );
 
+text!(
+    /// An IP address with a port in a configuration file.
+    IpPort,
+    "An IP address with a port: such as \"127.0.0.1:9100\" or \"[::1]:9100\".",
+    "format": IP_PORT
+);
+
+/// The format of an IP address with a port in the schema. JSON Schema does not know it, so editors
+/// do not check it.
+pub const IP_PORT: &str = "ip-port";
+
 /// The format of the control API's address in the schema. JSON Schema does not know it, so editors
 /// do not check it.
 pub const CONTROL_ADDRESS: &str = "control-address";

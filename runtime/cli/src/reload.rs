@@ -58,9 +58,13 @@ pub(super) async fn diff(args: Diff) -> anyhow::Result<()> {
 fn lines(report: &ReloadReport, made: bool) -> Vec<String> {
     let mut lines: Vec<String> = report.changes.iter().map(ToString::to_string).collect();
     lines.extend(report.swaps.iter().map(|SwapReport { slot, from, to, moved, staying, .. }| {
-        format!("codec {slot}: generation {from} -> {to}; {moved} sessions moved, {staying} stay on older ones")
+        format!(
+            "codec {slot}: generation {from} -> {to}; {moved} sessions moved, {staying} stay on older ones"
+        )
     }));
-    lines.extend(report.overtaken.iter().map(|(codec, why)| format!("codec {codec}: it stays as it was: {why}")));
+    lines.extend(
+        report.overtaken.iter().map(|(codec, why)| format!("codec {codec}: it stays as it was: {why}")),
+    );
     let restart = report.changes.iter().filter(|change| change.effect == Effect::Restart).count();
     lines.push(match (made, lines.is_empty(), restart) {
         (_, true, _) => "nothing differs from the configuration of the server".to_owned(),

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use wireplug::admin::{ControlApi, RuntimeFolder};
+use wireplug::admin::{ControlApi, HealthListener, RuntimeFolder};
 use wireplug::config::{
     Builtin, BuiltinApp, CompileConfig, ControlAddress, ControlConfig, LogConfig, Problems,
 };
-use wireplug::{App, CodecSource, Config, ConfigFile as _, RunningServer, Server};
+use wireplug::{App, CodecSource, Config, ConfigFile as _, Health, RunningServer, Server};
 
 use super::output::Output;
 use super::reload::ServedFile;
@@ -66,8 +66,9 @@ fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
 pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     // Comes first: without a handler, a signal would end the process or be lost.
     let (mut signals, hangup) = Signals::handle()?;
+    let health = Health::default();
     let started = tokio::select! {
-        started = start(args, output) => started?,
+        started = start(args, output, &health) => started?,
         () = signals.end(|| output.say_only("the server starts: there are no counts yet")) => {
             output.say_only("stopping: the server has not started yet");
             return Ok(());
@@ -100,7 +101,7 @@ struct Started {
 }
 
 /// Starts the server. The start is abandoned if the future is dropped, at any point.
-async fn start(args: Args, output: &Output) -> anyhow::Result<Started> {
+async fn start(args: Args, output: &Output, health: &Health) -> anyhow::Result<Started> {
     let streams = output.clone();
     // Runs on another thread, because it reads files that may be on a slow disk.
     let plan = tokio::task::spawn_blocking(move || match &args.file {
@@ -109,12 +110,21 @@ async fn start(args: Args, output: &Output) -> anyhow::Result<Started> {
     });
     let Plan { server, pomelo, control, file } = plan.await.context("the start failed")??;
     let directory = file.as_ref().map_or(Path::new(""), |(file, _)| file.directory());
+    if let Some(config) = file.as_ref().and_then(|(_, config)| config.health.as_ref()) {
+        // It answers until the process ends, also when the server has ended.
+        let listener = HealthListener::bind(config)?;
+        tokio::spawn(listener.serve(health.clone()));
+    }
     let control = match &control {
         Some(control) => Some(ControlApi::bind(control, directory).await?),
         None => None,
     };
-    let server =
-        server.compiler(compile::compiler()).on_compiling(progress::shown(output.is_text())).start().await?;
+    let server = server
+        .health(health.clone())
+        .compiler(compile::compiler())
+        .on_compiling(progress::shown(output.is_text()))
+        .start()
+        .await?;
     let config = match file {
         Some((file, config)) => {
             server.set_config_file(file).await;
@@ -151,7 +161,12 @@ fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
     let pomelo = first
         .and_then(|name| config.codecs.get(name))
         .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo) && config.app.is_some());
-    Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((ServedFile { file: file.to_owned(), log }, config)) })
+    Ok(Plan {
+        server,
+        pomelo,
+        control: config.control.clone(),
+        file: Some((ServedFile { file: file.to_owned(), log }, config)),
+    })
 }
 
 /// Builds the server that a configuration file describes, with the application that it names.

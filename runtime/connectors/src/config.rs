@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,15 @@ pub struct WebSocketConfig {
     /// lower case. A field that a client did not send has no attribute.
     #[schemars(with = "Vec<units::HeaderName>")]
     pub headers: Vec<String>,
+    /// HTTP proxies, as networks in CIDR notation, that name their client in `Forwarded` (RFC 7239)
+    /// or in `X-Forwarded-For`. The address of the client is then the last one in that list that no
+    /// trusted proxy has. Other requests cannot claim an address.
+    #[schemars(with = "Vec<units::Network>")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether `/livez` and `/readyz` are answered, for the health checks of load balancers:
+    /// `/livez` with 200, and `/readyz` with 503 while the server starts or ends, or has lost NATS.
+    /// Such a request opens no WebSocket, whatever `paths` and `origins` say.
+    pub health: bool,
 }
 
 /// What happens to a client that exceeds its rate.

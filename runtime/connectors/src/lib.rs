@@ -14,6 +14,8 @@
 //! | `shm` | shared memory between processes (feature `shm`, Linux) |
 //! | `bind`, `dead_peers`, `accept_errors` | the code that listeners of the operating system share: binding, detecting vanished peers, handling errors of accept |
 //! | `proxy` | the PROXY header, by which a load balancer reports a client's address |
+//! | `forwarded` | the header fields by which HTTP proxies report it |
+//! | `health` | the answers to health checks |
 //! | `protocol` | the protocol over a stream: plain packets, WebSocket, or either |
 //! | `prefixed_stream` | a stream that can be given bytes back, and waits while its client is over its rates |
 //! | `rate_wait` | the wait of a reader whose client is over its rates |
@@ -29,7 +31,9 @@ mod bind;
 pub mod certificates;
 pub mod config;
 mod dead_peers;
+mod forwarded;
 mod frames;
+mod health;
 mod http;
 pub mod memory;
 mod meter;
@@ -62,6 +66,7 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use self::health::{Health, HealthAnswer};
 pub use self::memory::Memory;
 pub use self::meter::{Pace, RateLimits, RateMeter};
 pub use self::path::PathOptions;
@@ -477,6 +482,8 @@ pub struct ListenOptions {
     pub certificates: Certificates,
     /// The clock with which the deadlines of clients are measured.
     pub time: RunningTime,
+    /// The health of the server, for transports that can be asked for it.
+    pub health: Health,
 }
 
 impl Default for ListenOptions {
@@ -495,6 +502,7 @@ impl Default for ListenOptions {
             websocket: WebSocketConfig::default(),
             certificates: Certificates::default(),
             time: RunningTime::default(),
+            health: Health::default(),
         }
     }
 }

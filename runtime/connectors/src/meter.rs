@@ -145,8 +145,7 @@ impl Counts {
         let packets = Bucket::new(limits.packets_per_second.into(), 0, now);
         let bytes = Bucket::new(limits.bytes_per_second as u64, OVERHEAD, now);
         let limited = packets.is_some() || bytes.is_some();
-        let counts =
-            Self { limits: *limits, packets, bytes, pace: Pace::Within, lifted: false, clock: None };
+        let counts = Self { limits: *limits, packets, bytes, pace: Pace::Within, lifted: false, clock: None };
         limited.then(|| Box::new(counts))
     }
 

@@ -2,12 +2,13 @@
 //! protocol directly, WebSocket, or either of them.
 
 use std::io;
+use std::net::IpAddr;
 
 use tokio::io::AsyncReadExt as _;
 
 use super::prefixed_stream::PrefixedStream;
+use super::upgrade::HttpRules;
 use super::{ByteStream, Opened, Socket, SocketKinds, websocket};
-use crate::config::WebSocketConfig;
 
 /// The first bytes of every WebSocket client (RFC 6455, section 4.1). A codec's protocol whose
 /// first packet begins with these bytes cannot be used on a [`Hybrid`](Protocol::Hybrid) listener.
@@ -43,13 +44,14 @@ impl Protocol {
     }
 
     /// Prepares a client up to its first packet. `transport` is the name of the transport that
-    /// carries the stream.
+    /// carries the stream, and `peer` is the address from which it comes.
     pub(super) async fn open<S: ByteStream + 'static>(
         self,
         mut stream: PrefixedStream<S>,
         transport: &'static str,
         max_message: usize,
-        rules: &WebSocketConfig,
+        rules: &HttpRules,
+        peer: IpAddr,
     ) -> io::Result<Opened> {
         let upgrades = match self {
             Protocol::Stream => false,
@@ -57,7 +59,7 @@ impl Protocol {
             Protocol::Hybrid => begins_with_upgrade(&mut stream).await?,
         };
         if upgrades {
-            return websocket::open(stream, max_message, rules).await;
+            return websocket::open(stream, max_message, rules, peer).await;
         }
         let meter = Some(stream.meter().clone());
         let socket = Socket::Stream(Box::new(stream));

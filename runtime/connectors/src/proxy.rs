@@ -48,13 +48,15 @@ pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
 /// Returns an error of kind [`io::ErrorKind::UnexpectedEof`] if the connection ends without a byte,
 /// as health checks of load balancers do, and one of kind [`io::ErrorKind::InvalidData`] if the
 /// header is invalid or incomplete.
-pub(super) async fn read_header<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Option<String>> {
+pub(super) async fn read_header<S: ByteStream>(
+    stream: &mut PrefixedStream<S>,
+) -> io::Result<Option<SocketAddr>> {
     let client = read(stream).await?;
     stream.begin_client();
     Ok(client)
 }
 
-async fn read<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Option<String>> {
+async fn read<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Option<SocketAddr>> {
     let mut header = Vec::with_capacity(FIXED + usize::from(MAX_ADDRESSES));
     loop {
         if stream.read_buf(&mut header).await? == 0 {
@@ -80,7 +82,6 @@ async fn read<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Optio
             Err(error) if error.is_incomplete() && header.len() < MAX_LINE => continue,
             Err(_) => return Err(invalid(NO_HEADER)),
         };
-        let client = client.map(|client| client.to_string());
         stream.unread(header.split_off(length));
         return Ok(client);
     }
@@ -90,7 +91,7 @@ async fn read<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Optio
 async fn read_v2<S: ByteStream>(
     stream: &mut PrefixedStream<S>,
     mut header: Vec<u8>,
-) -> io::Result<Option<String>> {
+) -> io::Result<Option<SocketAddr>> {
     stream.unread(header.split_off(FIXED));
     let length = u16::from_be_bytes([header[FIXED - 2], header[FIXED - 1]]);
     // If the load balancer opens a connection on its own behalf, the family and the addresses have
@@ -103,7 +104,7 @@ async fn read_v2<S: ByteStream>(
     header[FIXED - 2..FIXED].copy_from_slice(&kept.to_be_bytes());
     let client = match v2::Header::try_from(&header[..]) {
         _ if local => None,
-        Ok(header) => client_v2(&header.addresses).map(|client| client.to_string()),
+        Ok(header) => client_v2(&header.addresses),
         Err(_) => return Err(invalid(NO_HEADER)),
     };
     let rest = u64::from(length - kept);

@@ -183,6 +183,9 @@ impl Rules {
     fn new(options: &ListenOptions) -> Self {
         Self {
             proxies: options.proxies.as_slice().into(),
+            trusted_proxies: options.websocket.trusted_proxies.as_slice().into(),
+            answers_probes: options.websocket.health,
+            health: options.health.clone(),
             paths: options.websocket.paths.clone(),
             origins: Origins(options.websocket.origins.clone()),
             headers: options.websocket.headers.clone(),

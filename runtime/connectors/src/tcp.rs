@@ -18,11 +18,12 @@ use super::dead_peers::DeadPeers;
 use super::prefixed_stream::PrefixedStream;
 use super::proxy::{self, contains};
 use super::tls::{Tls, Watch};
+use super::upgrade::HttpRules;
 use super::{
     BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
     Secured, SocketKinds, StartTls, bind,
 };
-use crate::config::{TlsConfig, WebSocketConfig};
+use crate::config::TlsConfig;
 use crate::running_time::RunningTime;
 
 /// How many unsent bytes the kernel holds for a client before the socket stops being writable. By
@@ -53,7 +54,7 @@ struct Terms {
     first_byte_timeout: Duration,
     max_message: usize,
     rate: RateLimits,
-    websocket: Arc<WebSocketConfig>,
+    http: Arc<HttpRules>,
     tls: Option<Tls>,
     /// TLS to which a client can switch later.
     starttls: Option<Tls>,
@@ -165,7 +166,7 @@ impl Terms {
             first_byte_timeout: options.first_byte_timeout,
             max_message: options.max_message,
             rate: options.rate,
-            websocket: Arc::new(options.websocket.clone()),
+            http: Arc::new(HttpRules::new(options)),
             tls: None,
             starttls: None,
             dead_peers: DeadPeers::of(options),
@@ -183,35 +184,45 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     let address = bind::of_client(address);
-    let behind_proxy = contains(&terms.proxies, address.ip());
-    let open = open(stream, behind_proxy, terms).boxed();
+    let sends_header = contains(&terms.proxies, address.ip());
+    let behind_proxy = sends_header || terms.http.trusts(address.ip());
+    let open = open(stream, address, sends_header, terms).boxed();
     Incoming { address: address.to_string(), behind_proxy, open }
 }
 
 /// Runs the layers of a connection, from the socket up to the protocol.
-async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
-    let Terms { protocol, first_byte_timeout, max_message, rate, websocket, tls, starttls, time, .. } = terms;
+async fn open(
+    stream: TcpStream,
+    address: SocketAddr,
+    sends_header: bool,
+    terms: Terms,
+) -> io::Result<Opened> {
+    let Terms { protocol, first_byte_timeout, max_message, rate, http, tls, starttls, time, .. } = terms;
     let meter = RateMeter::new(&rate);
     let mut stream = PrefixedStream::metered(stream, meter.clone());
     if tls.is_some() || protocol.listens_first() {
         stream.first_byte(first_byte_timeout, &time).await?;
     }
-    let client = if behind_proxy { proxy::read_header(&mut stream).await? } else { None };
-    if behind_proxy && tls.is_none() && protocol.listens_first() {
+    let client = if sends_header { proxy::read_header(&mut stream).await? } else { None };
+    // The address that HTTP proxies are known by.
+    let peer = client.unwrap_or(address).ip();
+    if sends_header && tls.is_none() && protocol.listens_first() {
         // The first byte came from the load balancer, so the client's own is still to come.
         stream.first_byte(first_byte_timeout, &time).await?;
     }
     let Some(tls) = tls else {
-        let mut opened = protocol.open(stream, "tcp", max_message, &websocket).await?;
+        let mut opened = protocol.open(stream, "tcp", max_message, &http, peer).await?;
         if let Some(tls) = starttls {
             opened.attributes.push((StartTls::ATTRIBUTE.to_owned(), "offered".to_owned()));
             opened.starttls = Some(start_tls(tls, first_byte_timeout, time));
         }
-        return Ok(Opened { client, ..opened });
+        return Ok(Opened { client: opened.client.or(client.map(|client| client.to_string())), ..opened });
     };
     let (stream, mut attributes) = tls.accept(stream, first_byte_timeout, &time).await?;
-    let opened = protocol.open(PrefixedStream::above(stream, meter), "tcp", max_message, &websocket).await?;
+    let stream = PrefixedStream::above(stream, meter);
+    let opened = protocol.open(stream, "tcp", max_message, &http, peer).await?;
     attributes.extend(opened.attributes);
+    let client = opened.client.or(client.map(|client| client.to_string()));
     Ok(Opened { client, attributes, ..opened })
 }
 

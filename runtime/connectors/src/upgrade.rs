@@ -2,6 +2,7 @@
 //! client gets an answer that HTTP clients understand.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
@@ -13,7 +14,8 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Method, Version};
 
 use super::http::{self, MAX_HEAD, Status};
 use super::prefixed_stream::PrefixedStream;
-use super::{ByteStream, tls};
+use super::proxy::contains;
+use super::{ByteStream, Health, HealthAnswer, ListenOptions, forwarded, tls};
 use crate::config::WebSocketConfig;
 
 /// The headers of the answer to a request that asks for no upgrade, or for another version of
@@ -26,6 +28,27 @@ const ALLOWS: &[(&str, &str)] = &[("Allow", "GET, HEAD, OPTIONS")];
 /// The attributes of a client, as names and values.
 type Attributes = Vec<(String, String)>;
 
+/// The rules for the requests of a listener.
+pub(super) struct HttpRules {
+    config: WebSocketConfig,
+    health: Health,
+}
+
+impl HttpRules {
+    pub(super) fn new(options: &ListenOptions) -> Self {
+        Self { config: options.websocket.clone(), health: options.health.clone() }
+    }
+
+    /// Returns whether a client at this address may name another one for which it speaks.
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+        contains(&self.config.trusted_proxies, peer)
+    }
+}
+
+/// What a request that opens a WebSocket brings: the attributes of the client, and its address if a
+/// trusted proxy has named it.
+type Accepted = (Attributes, Option<SocketAddr>);
+
 /// How a refused request is answered, and how the refusal is reported.
 struct Refusal {
     status: Status,
@@ -34,23 +57,24 @@ struct Refusal {
     why: String,
 }
 
-/// Upgrades a stream to WebSocket, and returns the attributes of the client.
+/// Upgrades a stream from this address to WebSocket.
 pub(super) async fn upgrade<S: ByteStream>(
     stream: &mut PrefixedStream<S>,
-    rules: &WebSocketConfig,
-) -> io::Result<Attributes> {
+    rules: &HttpRules,
+    peer: IpAddr,
+) -> io::Result<Accepted> {
     let (head, whole) = read_head(stream).await?;
     let accepted = if whole {
-        accept(&head, rules)
+        accept(&head, rules, peer)
     } else {
         let what = format!("its head has more than {MAX_HEAD} bytes");
         Err(Refusal::bad(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, what))
     };
     match accepted {
-        Ok((response, attributes)) => {
+        Ok((response, accepted)) => {
             stream.write_all(&response).await?;
             stream.flush().await?;
-            Ok(attributes)
+            Ok(accepted)
         }
         Err(refusal) => Err(refusal.answer(stream, &head).await),
     }
@@ -89,9 +113,16 @@ async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<
     Ok((head, false))
 }
 
-/// Returns the response to a request and the attributes of the client, or the refusal.
-fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes), Refusal> {
+/// Returns the response to a request and what the request brings, or the refusal.
+fn accept(head: &[u8], rules: &HttpRules, peer: IpAddr) -> Result<(Vec<u8>, Accepted), Refusal> {
     let (length, request) = http::parse(head).map_err(|(status, why)| Refusal::bad(status, why))?;
+    let HttpRules { config: rules, health } = rules;
+    if rules.health
+        && let Some(answer) = health.answer(request.uri().path())
+    {
+        return Err(Refusal::probe(request.method(), answer));
+    }
+    let client = forwarded::client(request.headers(), peer, &rules.trusted_proxies);
     let mut response = create_response(&check(&request)?).map_err(Refusal::from)?;
     if length < head.len() {
         // The client must wait for the answer (section 4.1).
@@ -132,7 +163,7 @@ fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes),
         .chain(http::attributes(headers, &rules.headers));
     let mut answer = Vec::with_capacity(256);
     write_response(&mut answer, &response).map_err(Refusal::from)?;
-    Ok((answer, attributes.collect()))
+    Ok((answer, (attributes.collect(), client)))
 }
 
 /// Checks whether a request opens a WebSocket (section 4.2.1). Returns a request with only the
@@ -203,17 +234,28 @@ impl Refusal {
         Self { headers: UPGRADES, ..Self::bad(Status::UPGRADE_REQUIRED, why.to_owned()) }
     }
 
+    /// Answers a health check. Its end is that of a client that closes, which is no line in the log.
+    fn probe(method: &Method, HealthAnswer { is_good, text }: HealthAnswer) -> Self {
+        let (status, headers) = match *method {
+            Method::GET | Method::HEAD if is_good => (Status::OK, &[][..]),
+            Method::GET | Method::HEAD => (Status::SERVICE_UNAVAILABLE, &[][..]),
+            Method::OPTIONS => (Status::OK, ALLOWS),
+            _ => (Status::METHOD_NOT_ALLOWED, ALLOWS),
+        };
+        Self { status, headers, kind: io::ErrorKind::UnexpectedEof, why: text }
+    }
+
     /// Answers the client, and returns the error for the log. `request` is the part of the request
     /// that has arrived.
     async fn answer<S: ByteStream>(self, stream: &mut PrefixedStream<S>, request: &[u8]) -> io::Error {
         let Self { status, headers, kind, why } = self;
         let text = match kind {
-            io::ErrorKind::PermissionDenied => why.clone(),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::UnexpectedEof => why.clone(),
             _ => format!("This is a WebSocket server, and the request cannot open a WebSocket: {why}."),
         };
         http::refuse(stream, request, status, headers, &text).await;
         let log = match kind {
-            io::ErrorKind::PermissionDenied => why,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::UnexpectedEof => why,
             _ => format!("a request that opens no WebSocket, answered with {}: {why}", status.as_u16()),
         };
         io::Error::new(kind, log)

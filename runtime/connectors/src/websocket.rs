@@ -5,6 +5,7 @@
 //! out before what the library writes next, and never into a frame that it has begun.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -19,9 +20,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::prefixed_stream::PrefixedStream;
-use super::upgrade::upgrade;
+use super::upgrade::{HttpRules, upgrade};
 use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
-use crate::config::WebSocketConfig;
 
 /// The size of the read buffer in bytes. Each connection allocates one, so it is small. A larger
 /// message enlarges the buffer for a while.
@@ -41,12 +41,14 @@ const MAX_REASON: usize = 123;
 pub(super) async fn open<S: ByteStream + 'static>(
     mut stream: PrefixedStream<S>,
     max_message: usize,
-    rules: &WebSocketConfig,
+    rules: &HttpRules,
+    peer: IpAddr,
 ) -> io::Result<Opened> {
-    let attributes = upgrade(&mut stream, rules).await?;
+    let (attributes, client) = upgrade(&mut stream, rules, peer).await?;
+    let client = client.map(|client| client.to_string());
     let meter = Some(stream.meter().clone());
     let socket = Socket::Messages(Box::new(over(stream, max_message).await));
-    Ok(Opened { transport: "ws", client: None, attributes, meter, starttls: None, socket })
+    Ok(Opened { transport: "ws", client, attributes, meter, starttls: None, socket })
 }
 
 /// Creates a WebSocket over a stream whose upgrade is done.
@@ -226,6 +228,8 @@ fn into_io(error: Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use std::future::poll_fn;
 
     use futures_util::{SinkExt as _, StreamExt as _};
@@ -234,6 +238,7 @@ mod tests {
     use tokio_tungstenite::client_async;
 
     use super::*;
+    use crate::ListenOptions;
 
     /// A stream that reports how many bytes each write has.
     struct Counted(DuplexStream, mpsc::UnboundedSender<usize>);
@@ -269,8 +274,9 @@ mod tests {
     async fn a_batch_is_one_write_of_many_frames() {
         let (client, server) = duplex(4096);
         let (tell, mut writes) = mpsc::unbounded_channel();
-        let rules = WebSocketConfig::default();
-        let upgrade = open(PrefixedStream::new(Counted(server, tell)), 1000, &rules);
+        let rules = HttpRules::new(&ListenOptions::default());
+        let upgrade =
+            open(PrefixedStream::new(Counted(server, tell)), 1000, &rules, Ipv4Addr::LOCALHOST.into());
         let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
         let (mut client, _) = client.expect("it upgrades");
         let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
@@ -297,8 +303,8 @@ mod tests {
     #[tokio::test]
     async fn a_pong_does_not_come_into_a_message() {
         let (client, server) = duplex(64);
-        let rules = WebSocketConfig::default();
-        let upgrade = open(PrefixedStream::new(server), 1000, &rules);
+        let rules = HttpRules::new(&ListenOptions::default());
+        let upgrade = open(PrefixedStream::new(server), 1000, &rules, Ipv4Addr::LOCALHOST.into());
         let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
         let (mut client, _) = client.expect("it upgrades");
         let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {

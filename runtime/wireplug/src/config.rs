@@ -36,10 +36,10 @@ mod schema;
 mod source;
 mod validate;
 
-pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole, LocalUser};
-pub use faults::FaultLimits;
 pub use changes::{Change, Effect};
 pub(crate) use changes::{Difference, matched};
+pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole, LocalUser};
+pub use faults::FaultLimits;
 pub use key::Key;
 pub use nats::{NatsConfig, ServiceConfig};
 pub use problems::{Problem, Problems};
@@ -74,6 +74,11 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ControlConfig")]
     pub control: Option<ControlConfig>,
+    /// A port for health checks. Without this table, only the control API and the listeners with
+    /// `websocket.health` answer them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HealthConfig")]
+    pub health: Option<HealthConfig>,
     /// NATS, if the application consists of services behind NATS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "NatsConfig")]
@@ -110,6 +115,17 @@ pub struct LogConfig {
     /// Text for people, or JSON for programs: one object per line, on standard error and on
     /// standard output. `docs/logging.md` lists what is written where.
     pub format: LogFormat,
+}
+
+/// A port for health checks: `GET /livez` is answered with 200, and `GET /readyz` with 503 while
+/// the server starts or ends, or has lost NATS. It answers from the beginning of the start to the
+/// end of the process, without authentication.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HealthConfig {
+    /// Where it listens, as `IP:PORT`.
+    #[schemars(with = "units::IpPort")]
+    pub listen: std::net::SocketAddr,
 }
 
 /// How severe a line must be to be logged.
@@ -366,13 +382,7 @@ pub struct AccessConfig {
 
 impl Default for AccessConfig {
     fn default() -> Self {
-        Self {
-            allow: Vec::new(),
-            deny: Vec::new(),
-            proxies: Vec::new(),
-            max_per_address: 0,
-            ipv6_prefix: 64,
-        }
+        Self { allow: Vec::new(), deny: Vec::new(), proxies: Vec::new(), max_per_address: 0, ipv6_prefix: 64 }
     }
 }
 

@@ -105,6 +105,7 @@ pub use server::{
 };
 pub use session::{Session, Sessions, User};
 pub use slot::CodecSource;
+pub use wireplug_connectors::Health;
 
 /// Compiles its example.
 #[cfg(doctest)]

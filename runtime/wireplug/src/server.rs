@@ -9,7 +9,8 @@
 //! | `check` | finds the errors that a start would report |
 //! | `start`, `slots`, `descriptors` | starts a server: its codecs, its listeners, its file descriptors |
 //! | `error` | why a server did not start |
-//! | `running`, `reload`, `nodes` | a running server |
+//! | `running`, `nodes` | a running server |
+//! | `listeners`, `live`, `reload` | its listeners, their settings, and how a reload changes them |
 //! | `cluster` | the interface through which the server reaches services and other servers |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
 //! | `peer` | what a codec sees of a client |
@@ -63,10 +64,10 @@ pub use self::check::CheckedCodec;
 use self::connection::{CLOSE_TIMEOUT, Connection};
 pub use self::error::StartError;
 pub use self::listener::Listener;
-pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
-pub use self::reload::{ConfigFile, ReloadError, ReloadReport};
 use self::live::Live;
+pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 use self::peer::Link;
+pub use self::reload::{ConfigFile, ReloadError, ReloadReport};
 #[cfg(feature = "control")]
 pub(crate) use self::running::Running;
 pub use self::running::RunningServer;

@@ -167,6 +167,7 @@ async fn codec_and_application_see_how_a_client_came() {
         origins: list(&["https://example.org"]),
         subprotocols: list(&["v2"]),
         headers: list(&["Authorization", "x-forwarded-for", "Cookie", "X-Absent"]),
+        ..WebSocketConfig::default()
     };
     let server = with_codec(rules, CodecSource::native(Arc::new(Tells(Lines::default(), tell)))).await;
     let url = format!("ws://{}/game?room=1&name=%C3%A9", address(&server));

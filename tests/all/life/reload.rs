@@ -17,7 +17,9 @@ const POMELO: &str = "[codecs.pomelo]\nbuiltin = 'pomelo'\n";
 
 /// Returns a configuration with one listener, and these keys of it.
 fn listener(keys: &str) -> String {
-    format!("[server]\nmax-connections = 300\n{POMELO}[[listeners]]\nurl = '{URL}'\ncodec = 'pomelo'\n{keys}\n")
+    format!(
+        "[server]\nmax-connections = 300\n{POMELO}[[listeners]]\nurl = '{URL}'\ncodec = 'pomelo'\n{keys}\n"
+    )
 }
 
 fn parse(text: &str) -> Config {

@@ -141,13 +141,7 @@ struct Record<'a> {
 }
 
 /// Formats a line as text or JSON, with its end.
-fn render(
-    is_json: &AtomicBool,
-    level: Level,
-    text: impl Display,
-    message: &str,
-    fields: Value,
-) -> String {
+fn render(is_json: &AtomicBool, level: Level, text: impl Display, message: &str, fields: Value) -> String {
     if !is_json.load(Ordering::Relaxed) {
         return format!("{text}\n");
     }

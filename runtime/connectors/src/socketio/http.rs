@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming as Body;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -36,7 +36,7 @@ use super::transport::{Transport, WebSocket};
 use super::{Alive, random_id};
 use crate::http::{self, MAX_HEAD};
 use crate::prefixed_stream::PrefixedStream;
-use crate::{Incoming, RateLimits, RateMeter, proxy};
+use crate::{Health, HealthAnswer, Incoming, RateLimits, RateMeter, forwarded, proxy};
 use wireplug_base::limited;
 
 /// How long a connection may continue after its connector has ended, to finish the current answer.
@@ -70,6 +70,10 @@ pub(super) struct Front {
 #[derive(Clone)]
 pub(super) struct Rules {
     pub(super) proxies: Arc<[IpNet]>,
+    pub(super) trusted_proxies: Arc<[IpNet]>,
+    /// Whether health checks are answered.
+    pub(super) answers_probes: bool,
+    pub(super) health: Health,
     pub(super) paths: Vec<String>,
     pub(super) origins: Origins,
     /// The header fields that become attributes of a client.
@@ -113,10 +117,10 @@ impl Front {
         } else {
             None
         };
-        let address = client.unwrap_or_else(|| address.to_string());
+        let address = client.unwrap_or(address);
         let front = Arc::clone(&self);
         let service = service_fn(move |request| {
-            let (front, address) = (Arc::clone(&front), address.clone());
+            let front = Arc::clone(&front);
             async move { Ok::<_, Infallible>(front.answer(request, address).await) }
         });
         let connection = http1::Builder::new()
@@ -137,7 +141,14 @@ impl Front {
     }
 
     /// Answers a request. A refused request is the last one of its connection.
-    async fn answer(&self, request: Request<Body>, address: String) -> Answer {
+    async fn answer(&self, request: Request<Body>, address: SocketAddr) -> Answer {
+        if self.rules.answers_probes
+            && let Some(answer) = self.rules.health.answer(request.uri().path())
+        {
+            return probe(request.method(), answer);
+        }
+        let named = forwarded::client(request.headers(), address.ip(), &self.rules.trusted_proxies);
+        let address = named.unwrap_or(address).to_string();
         let Ok(origin) = self.rules.origins.judge(request.headers()) else {
             self.forbid(address, "the page's origin is not let in");
             return refusal(StatusCode::FORBIDDEN, "this origin is not let in");
@@ -282,6 +293,19 @@ impl Front {
              \"maxPayload\":{max}}}"
         )
     }
+}
+
+/// Answers a health check.
+fn probe(method: &Method, HealthAnswer { is_good, text }: HealthAnswer) -> Answer {
+    let status = match *method {
+        Method::GET | Method::HEAD if !is_good => StatusCode::SERVICE_UNAVAILABLE,
+        Method::GET | Method::HEAD | Method::OPTIONS => StatusCode::OK,
+        _ => StatusCode::METHOD_NOT_ALLOWED,
+    };
+    let mut answer = Response::new(Full::from(text + "\n"));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    answer
 }
 
 /// Returns the approximate number of bytes in the head of a request.

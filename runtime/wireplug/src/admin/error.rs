@@ -1,6 +1,7 @@
 //! Why the control API does not listen, and why the folder of a user cannot be used.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use wireplug_base::BoxError;
@@ -31,6 +32,14 @@ pub enum ControlError {
         what: &'static str,
         /// Why there is no folder.
         source: FolderError,
+    },
+    /// The port for health checks cannot be bound.
+    #[error("health checks cannot be answered on {address}")]
+    Health {
+        /// The address.
+        address: SocketAddr,
+        /// Why it cannot be bound.
+        source: io::Error,
     },
     /// The address cannot be bound.
     #[error("the control API cannot listen on {address}")]

@@ -3,6 +3,7 @@
 //!
 //! | request | role | effect, and answer |
 //! |---|---|---|
+//! | `GET /livez`, `GET /readyz` | none | answers health checks: 200, or 503 and the reason. Needs no token |
 //! | `GET /nodes` | read | reports this node and the nodes that serve together with it: a list of [`NodeStatus`](crate::server::NodeStatus) |
 //! | `GET /codecs` | read | reports all slots: a list of [`SlotStatus`](crate::slot::SlotStatus) |
 //! | `GET /codecs/NAME` | read | reports one slot |
@@ -44,6 +45,7 @@
 //! | `token` | tokens, from files and generated |
 //! | `backoff` | delays after wrong tokens |
 //! | `codecs` | the requests, the roles that they need, and what they do |
+//! | `health` | answers health checks |
 //! | `upload` | receives components |
 //! | `change` | a change from its request to its line in the audit log |
 //! | `refusal` | the answers to requests that fail |
@@ -56,6 +58,7 @@ mod codecs;
 mod connections;
 mod error;
 mod folder;
+mod health;
 mod listener;
 mod peer;
 mod refusal;
@@ -81,6 +84,7 @@ pub use self::codecs::Candidate;
 use self::connections::{Connections, Place};
 pub use self::error::{ControlError, FolderError};
 pub use self::folder::RuntimeFolder;
+pub use self::health::HealthListener;
 use self::listener::{Listener, Stream};
 use self::peer::Peer;
 use self::token::{GeneratedFile, Token};
@@ -201,7 +205,8 @@ impl ControlApi {
             server.parts().audit.append_to(file);
         }
         let router = codecs::routes(server, max_upload)
-            .layer(middleware::from_fn_with_state(access, access::authenticate));
+            .layer(middleware::from_fn_with_state(access, access::authenticate))
+            .merge(health::routes(server.parts().health.clone()));
         let open = Connections::default();
         let mut connections = JoinSet::new();
         let mut errors = AcceptErrors::of(listener.address().to_string());

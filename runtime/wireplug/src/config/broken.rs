@@ -32,6 +32,7 @@ fn whole() -> Value {
         "server": {},
         "compile": { "bounds": {} },
         "control": { "listen": "unix:///run/control.sock", "allow": [{ "uid": 1, "role": "read" }] },
+        "health": { "listen": "127.0.0.1:9100" },
         "nats": { "servers": ["nats://127.0.0.1:4222"], "user": "ann", "password-file": "Cargo.toml" },
         "services": { "NAME": { "sticky": "battle", "concurrent-routes": ["NAME.a"] } },
         "codecs": { "NAME": { "builtin": "pomelo", "options": {}, "swap": {}, "faults": {}, "limits": {} } },

@@ -75,7 +75,8 @@ impl Config {
             let key = Key::default().name(LISTENERS).index(index);
             compare(key, old, Some(listener), before, &mut found);
         }
-        for (index, listener) in old.iter().enumerate().filter(|(index, _)| !matched.contains(&Some(*index))) {
+        for (index, listener) in old.iter().enumerate().filter(|(index, _)| !matched.contains(&Some(*index)))
+        {
             let key = Key::default().name(LISTENERS).index(index);
             found.push(Difference { key, old_listener: None, old: Some(listener.clone()), new: None });
         }
@@ -223,10 +224,14 @@ impl Difference {
     pub(crate) fn effect(&self) -> Effect {
         let both = self.old.is_some() && self.new.is_some();
         match *self.names() {
-            ["log", _] | ["server", "max-connections" | "drain-timeout"] | ["listeners", ""] => Effect::AtOnce,
+            ["log", _] | ["server", "max-connections" | "drain-timeout"] | ["listeners", ""] => {
+                Effect::AtOnce
+            }
             ["listeners", _, "access", "allow" | "deny"] => Effect::AtOnce,
             ["listeners", _, "access" | "tls" | "websocket", ..]
-            | ["listeners", _, "limits", "first-byte-timeout" | "handshake-timeout"] => Effect::NewConnections,
+            | ["listeners", _, "limits", "first-byte-timeout" | "handshake-timeout"] => {
+                Effect::NewConnections
+            }
             ["listeners", _, "limits", _] => Effect::AtOnce,
             ["services", ..] => Effect::AtOnce,
             ["codecs", _] if !both => Effect::AtOnce,
@@ -291,8 +296,7 @@ mod tests {
             config["codecs"]["pomelo"]["swap"] = json!({ "watch": false });
             config["services"] = json!({ "chat": {} });
             config["codecs"]["sio"] = json!({ "builtin": "sio" });
-            config["listeners"][1]["limits"] =
-                json!({ "packets-per-second": 9, "handshake-timeout": "3s" });
+            config["listeners"][1]["limits"] = json!({ "packets-per-second": 9, "handshake-timeout": "3s" });
             config["listeners"][2]["access"] = json!({ "deny": ["10.0.0.0/8"], "max-per-address": 4 });
             config["listeners"][2]["codec"] = json!("sio");
         });

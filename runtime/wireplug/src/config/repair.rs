@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Key;
 use super::key::Step;
 use super::schema::Schema;
+use wireplug_base::units::IP_PORT;
 
 /// Removes the wrong values from a configuration, and inserts placeholders for required values.
 /// Adds the keys of the placeholders to `wrong`, because an error about these keys would not
@@ -73,6 +74,8 @@ fn placeholder(of: &Value) -> Value {
     match of["type"].as_str() {
         Some("array") => json!([]),
         Some("integer") => of["minimum"].clone(),
+        // Port 0 is that of no other listener.
+        _ if of["format"] == IP_PORT => json!("127.0.0.1:0"),
         _ => json!(""),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::key::Step;
 use super::{Config, ControlAddress, Key};
-use wireplug_base::units::{CONTROL_ADDRESS, NETWORK};
+use wireplug_base::units::{CONTROL_ADDRESS, IP_PORT, NETWORK};
 
 /// How similar a known key must be to an unknown key to be suggested, from 0 to 1.
 const NEAR: f64 = 0.7;
@@ -50,6 +50,7 @@ impl Schema {
         let validator = jsonschema::options()
             .with_format(NETWORK, network)
             .with_format(CONTROL_ADDRESS, address)
+            .with_format(IP_PORT, |text: &str| text.parse::<std::net::SocketAddr>().is_ok())
             .should_validate_formats(true)
             .build(&self.json)
             .expect("the schema is one: it is always the same");

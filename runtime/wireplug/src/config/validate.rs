@@ -99,6 +99,9 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
     if let Some(api) = &config.control {
         control::control(api, &taken, directory, &mut found);
     }
+    if let Some(health) = &config.health {
+        control::health(health, config.control.as_ref(), &taken, &mut found);
+    }
     found
 }
 

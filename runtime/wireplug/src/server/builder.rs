@@ -7,7 +7,7 @@ use super::listener::DefaultCodecs;
 use super::{CodecSource, Listener};
 use crate::app::{App, Parts};
 use crate::config::{BuiltinApp, CompileConfig, Config, ServerConfig};
-use wireplug_connectors::{BoxError, Connector, Connectors, ListenUrl};
+use wireplug_connectors::{BoxError, Connector, Connectors, Health, ListenUrl};
 use wireplug_wasm::{CompileObserver, Compiler};
 
 /// A server that is not started yet: an application, and the listeners with their protocols.
@@ -42,6 +42,7 @@ pub struct Server {
     pub(super) compiler: Compiler,
     pub(super) on_compiling: Option<CompileObserver>,
     pub(super) cluster: Option<Box<dyn Cluster>>,
+    pub(super) health: Health,
     /// The application of a configuration that this program carries.
     pub(super) builtin_app: Option<BuiltinApp>,
     /// The configuration that all of this comes from, if there is one.
@@ -61,6 +62,7 @@ impl Server {
             compiler: Compiler::in_process(),
             on_compiling: None,
             cluster: None,
+            health: Health::default(),
             builtin_app: None,
             configured: None,
         }
@@ -70,6 +72,13 @@ impl Server {
     /// this, a configuration that names an application is refused.
     pub fn builtin_app(mut self, app: BuiltinApp) -> Self {
         self.builtin_app = Some(app);
+        self
+    }
+
+    /// Sets the health that the server keeps up to date, for a program that answers health checks
+    /// itself, also while the server starts.
+    pub fn health(mut self, health: Health) -> Self {
+        self.health = health;
         self
     }
 

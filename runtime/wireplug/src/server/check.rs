@@ -4,6 +4,7 @@ use crate::codec::Codec as _;
 use crate::config::{Key, Problem, Problems};
 use crate::slot::{CodecSource, Slot};
 use wireplug_base::Chain;
+use wireplug_connectors::Health;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::running_time::RunningTime;
 
@@ -50,6 +51,7 @@ impl Server {
             cluster,
             configured: _,
             builtin_app: _,
+            health: _,
         } = self;
         let mut refused = Refused(Vec::new());
         if let Some(cluster) = &cluster {
@@ -75,7 +77,11 @@ impl Server {
             Slots::new(&config, &compile, listeners.len(), memory, compiler, on_compiling, app.routes());
         if let Some(mut slots) = refused.take(Key::default().name("server"), slots) {
             let mut wrong: Vec<CodecSource> = Vec::new();
-            let common = Common { certificates: Certificates::default(), time: RunningTime::default() };
+            let common = Common {
+                certificates: Certificates::default(),
+                time: RunningTime::default(),
+                health: Health::default(),
+            };
             for (key, listener) in listeners {
                 let codec = &listener.codec;
                 // The problem was reported for the first listener that names the codec.

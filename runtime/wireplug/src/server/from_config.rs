@@ -50,7 +50,8 @@ impl Server {
         }
         for listener in &config.listeners {
             let source = |name: &String| source(name, &config.codecs[name], directory);
-            let codec = listener.codec.as_ref().map(|name| codecs.entry(name).or_insert_with(|| source(name)));
+            let codec =
+                listener.codec.as_ref().map(|name| codecs.entry(name).or_insert_with(|| source(name)));
             server = server.listener(self::listener(listener, codec.cloned(), directory));
         }
         Ok(server)

@@ -256,6 +256,7 @@ impl Resolved {
         options.websocket.clone_from(&self.websocket);
         options.certificates = common.certificates.clone();
         options.time = common.time.clone();
+        options.health = common.health.clone();
         options
     }
 
@@ -306,6 +307,9 @@ impl<C: Connector> From<C> for Listener {
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("url", &self.url()).field("codec", &self.codec).finish_non_exhaustive()
+        f.debug_struct("Listener")
+            .field("url", &self.url())
+            .field("codec", &self.codec)
+            .finish_non_exhaustive()
     }
 }

@@ -16,13 +16,14 @@ use crate::config::ServerConfig;
 use crate::slot::Slot;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::running_time::RunningTime;
-use wireplug_connectors::{BoxError, Connector, ListenOptions};
+use wireplug_connectors::{BoxError, Connector, Health, ListenOptions};
 
 /// What listeners share when they start.
 #[derive(Clone)]
 pub(super) struct Common {
     pub(super) certificates: Certificates,
     pub(super) time: RunningTime,
+    pub(super) health: Health,
 }
 
 /// A listener that has its address, and accepts nobody yet. Dropping it frees the address.

@@ -17,9 +17,7 @@ use super::running::Running;
 use super::slots::Slots;
 use super::{ListenerSettings, RunningServer, StartError, descriptors, from_config};
 use crate::audit::{Actor, Outcome, Record};
-use crate::config::{
-    Change, Config, Difference, Effect, ListenerConfig, Problems, ServerConfig, matched,
-};
+use crate::config::{Change, Config, Difference, Effect, ListenerConfig, Problems, ServerConfig, matched};
 use crate::slot::{Replacement, Slot, SwapError, SwapReport};
 use wireplug_base::Chain;
 use wireplug_connectors::ListenOptions;
@@ -201,10 +199,7 @@ impl Running {
         self.preview(&config, file.directory()).await
     }
 
-    async fn read_file(
-        &self,
-        text: Option<String>,
-    ) -> Result<(Arc<dyn ConfigFile>, Config), ReloadError> {
+    async fn read_file(&self, text: Option<String>) -> Result<(Arc<dyn ConfigFile>, Config), ReloadError> {
         let file = self.reloading.lock().await.file.clone().ok_or(ReloadError::NoFile)?;
         let of = Arc::clone(&file);
         // The file may be on a slow disk.
@@ -270,9 +265,7 @@ impl Running {
             ["listeners", _, "limits", _] => {
                 Some(listening[difference.old_listener()?].as_ref()?.connections())
             }
-            ["codecs", name, _] => {
-                Some(slots.iter().find(|slot| slot.name() == name)?.sessions() as u64)
-            }
+            ["codecs", name, _] => Some(slots.iter().find(|slot| slot.name() == name)?.sessions() as u64),
             _ => None,
         };
         let counted = |difference: &Difference| {
@@ -316,9 +309,8 @@ impl Running {
         let configured = self.configured(turn.current);
         let places = matched(urls(turn.current), urls(turn.after));
         for (listener, place) in turn.after.listeners.iter().zip(places) {
-            let before = place.and_then(|place| {
-                Some((&turn.current.listeners[place], configured[place].clone()?))
-            });
+            let before =
+                place.and_then(|place| Some((&turn.current.listeners[place], configured[place].clone()?)));
             let next = match before {
                 None => {
                     let resolved = self.resolve(reloading, turn, listener)?;

@@ -18,6 +18,7 @@ use crate::audit::AuditLog;
 use crate::session::{CloseReason, Sessions};
 use crate::slot::Slot;
 use crate::stats::Stats;
+use wireplug_connectors::Health;
 use wireplug_wasm::Compiler;
 
 /// A running server. Dropping this value does not stop the server; [`RunningServer::shutdown`]
@@ -43,6 +44,7 @@ pub struct RunningServer(pub(super) Arc<Running>);
 
 /// The parts of a running server, which the control API uses too.
 pub(crate) struct Running {
+    pub(crate) health: Health,
     pub(super) state: Arc<ServerState>,
     pub(super) listeners: Listeners,
     pub(crate) slots: Arc<SlotList>,
@@ -101,7 +103,8 @@ impl RunningServer {
     ///
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout
     pub async fn shutdown(self) -> Stats {
-        let Running { state, nodes, compiler, stop, tasks, .. } = &*self.0;
+        let Running { health, state, nodes, compiler, stop, tasks, .. } = &*self.0;
+        health.set_draining();
         stop.cancel();
         compiler.stop();
         state.sessions.close_all(&CloseReason::Shutdown);

@@ -48,6 +48,7 @@ impl Server {
             cluster,
             configured,
             builtin_app: _,
+            health,
         } = self;
         if listeners.is_empty() {
             return Err(StartError::NoListener);
@@ -74,7 +75,7 @@ impl Server {
             on_compiling,
             app.routes(),
         )?;
-        let common = Common { certificates: certificates.clone(), time: RunningTime::default() };
+        let common = Common { certificates: certificates.clone(), time: RunningTime::default(), health };
         let mut bound = Vec::new();
         for listener in listeners {
             let slot = slots.of(listener.codec.clone(), listener.named).await?;
@@ -109,12 +110,16 @@ impl Server {
         let list = Arc::new(SlotList::default());
         slots.all().for_each(|slot| list.add(slot, &stop, &tasks));
         let nodes = joining.start(&state, &list, &compiler);
+        let readiness = nodes.clone();
+        common.health.set_running(move || readiness.problem());
         given_up.disarm();
         let audit = Arc::clone(slots.audit());
-        let reloading = Mutex::new(Reloading { slots, default_codecs, common, config: configured, file: None });
+        let mut reloading =
+            Mutex::new(Reloading { slots, default_codecs, common, config: configured, file: None });
         let listeners = Listeners::new(listening);
+        let health = reloading.get_mut().common.health.clone();
         let running =
-            Running { state, listeners, slots: list, nodes, compiler, stop, tasks, audit, reloading };
+            Running { health, state, listeners, slots: list, nodes, compiler, stop, tasks, audit, reloading };
         Ok(RunningServer(Arc::new(running)))
     }
 }

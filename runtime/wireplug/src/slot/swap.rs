@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::assignments::{Leave, Listed, Role, RunningTrial, Share};
 use super::admit::Replacement;
+use super::assignments::{Leave, Listed, Role, RunningTrial, Share};
 use super::changes::Change;
 use super::sync::lock;
 use super::{CodecSource, Generation, Slot, SlotState, SwapError};

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::codec_side::CodecSide;
 use crate::config::ClientLimits;
 use crate::server::deadlines::{Deadlines, Observed};
-use crate::server::rate::{Rate, Charged};
+use crate::server::rate::{Charged, Rate};
 use crate::session::CloseReason;
 use wireplug_connectors::RateMeter;
 use wireplug_connectors::running_time::{Reading, RunningTime};

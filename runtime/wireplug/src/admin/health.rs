@@ -1,0 +1,107 @@
+//! Health checks over HTTP: on the control API, and on a port of their own, which also answers
+//! while the server starts and ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::error::ControlError;
+use crate::config::HealthConfig;
+use wireplug_connectors::Health;
+use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, bind_tcp};
+
+/// The largest number of connections at a time. A load balancer has one, or one for each check.
+const CONNECTIONS: usize = 64;
+
+/// How long a connection may be silent between two checks.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a connection may last. A load balancer opens another one.
+const LASTING: Duration = Duration::from_secs(600);
+
+/// Answers health checks on a port of its own, without authentication: `GET /livez` and `GET
+/// /readyz`.
+pub struct HealthListener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl HealthListener {
+    /// Binds the port.
+    ///
+    /// # Errors
+    /// Returns an error if the address cannot be bound.
+    pub fn bind(config: &HealthConfig) -> Result<Self, ControlError> {
+        let bound = bind_tcp(config.listen).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) =
+            bound.map_err(|source| ControlError::Health { address: config.listen, source })?;
+        Ok(Self { listener, address })
+    }
+
+    /// Returns the address with the port that was actually bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers checks. Never returns: dropping the future stops it.
+    pub async fn serve(self, health: Health) {
+        let router = routes(health);
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut errors = AcceptErrors::of(format!("http://{}", self.address));
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    errors.accepted();
+                    stream
+                }
+                Err(error) => {
+                    sleep(errors.failed(&error)).await;
+                    continue;
+                }
+            };
+            // Further connections are closed.
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+            let service = TowerToHyperService::new(router.clone());
+            tokio::spawn(async move {
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(SILENCE)
+                    .max_buf_size(MAX_HEAD)
+                    .serve_connection(TokioIo::new(stream), service);
+                // However it ends, there is nobody to tell.
+                let _ = timeout(LASTING, connection).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+/// The paths of health checks.
+pub(super) fn routes(health: Health) -> Router {
+    Health::PATHS.iter().fold(Router::new(), |router, path| {
+        let (health, allow) = (health.clone(), HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        let options = move || async move { (StatusCode::OK, [(header::ALLOW, allow)]) };
+        router.route(path, get(move || async move { answer(&health, path) }).options(options))
+    })
+}
+
+fn answer(health: &Health, path: &str) -> Response {
+    match health.answer(path) {
+        Some(answer) => {
+            let status = if answer.is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            (status, answer.text + "\n").into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
