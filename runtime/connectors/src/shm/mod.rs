@@ -153,11 +153,17 @@ fn root(uid: u32, name: &str) -> anyhow::Result<PathBuf> {
 
 /// Creates a directory, or uses the existing one if only this user can access it.
 fn private(directory: &Path, uid: u32) -> anyhow::Result<()> {
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-        _ => {}
-    }
-    let there = std::fs::symlink_metadata(directory)?;
+    let there = loop {
+        match DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+        match std::fs::symlink_metadata(directory) {
+            // The last process that had a share in it has just removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            there => break there?,
+        }
+    };
     let private = there.is_dir() && there.uid() == uid && there.mode() & 0o077 == 0;
     ensure!(private, "it is not a directory of this user's alone: remove it");
     Ok(())

@@ -346,11 +346,12 @@ mod tests {
 
     /// Returns a socket, and the queues and the connection of the other end.
     async fn pair() -> (ShmSocket, Queues, UnixStream) {
-        let root = root(own_uid().expect("a user"), "unit-tests").expect("a directory");
-        let place = Place::new(&root).expect("memory");
         let mut id = [0; 16];
         getrandom::fill(&mut id).expect("random numbers");
         let id = format!("test-{}", u128::from_ne_bytes(id));
+        // Each pair has a directory of its own, which it removes in the end.
+        let root = root(own_uid().expect("a user"), &id).expect("a directory");
+        let place = Place::new(&root).expect("memory");
         let mut own = place.create(&id).expect("memory");
         let mut other = place.open(&id).expect("the same memory");
         own.connect().expect("it is there");
