@@ -19,6 +19,7 @@ const FOLDER: &str = "WIREPLUG_PEERS_DIR";
 /// The beginnings of the names of the tests that need a program of others. `test` leaves them out.
 pub(crate) const TESTS: &[&str] = &[
     "behind_nats::",
+    "connectors::proxies::",
     "connectors::tls::clients::curl_",
     "connectors::tls::clients::openssl_",
     "connectors::unix::python_",
@@ -33,11 +34,13 @@ pub(crate) const TESTS: &[&str] = &[
 const DEBIAN: &[&str] = &[
     "clang",
     "curl",
+    "haproxy",
     "libclang-rt-dev-wasm32",
     "lld",
     "mosquitto-clients",
     "nats-server",
     "netcat-openbsd",
+    "nginx-light",
     "openssl",
     "postgresql-client",
     "redis-tools",
@@ -53,9 +56,11 @@ const PROGRAMS: &[&str] = &[
     "cc",
     "clang",
     "curl",
+    "haproxy",
     "mosquitto_pub",
     "nats-server",
     "nc",
+    "nginx",
     "node",
     "npm",
     "openssl",

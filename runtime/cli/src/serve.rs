@@ -2,6 +2,7 @@
 //! demo application with the codec and listeners that the options name.
 
 use std::future::pending;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -74,8 +75,8 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let Started { server, pomelo, control, config } = started;
-    greet(output, &server, pomelo, control.as_ref());
+    let Started { server, pomelo, control, config, health_at } = started;
+    greet(output, &server, pomelo, control.as_ref(), health_at);
     let controlled = async {
         match control {
             Some(control) => control.serve(&server).await,
@@ -98,6 +99,8 @@ struct Started {
     pomelo: bool,
     control: Option<ControlApi>,
     config: Option<Config>,
+    /// The address of the port for health checks.
+    health_at: Option<SocketAddr>,
 }
 
 /// Starts the server. The start is abandoned if the future is dropped, at any point.
@@ -110,11 +113,16 @@ async fn start(args: Args, output: &Output, health: &Health) -> anyhow::Result<S
     });
     let Plan { server, pomelo, control, file } = plan.await.context("the start failed")??;
     let directory = file.as_ref().map_or(Path::new(""), |(file, _)| file.directory());
-    if let Some(config) = file.as_ref().and_then(|(_, config)| config.health.as_ref()) {
-        // It answers until the process ends, also when the server has ended.
-        let listener = HealthListener::bind(config)?;
-        tokio::spawn(listener.serve(health.clone()));
-    }
+    let health_at = match file.as_ref().and_then(|(_, config)| config.health.as_ref()) {
+        Some(config) => {
+            let listener = HealthListener::bind(config)?;
+            let address = listener.address();
+            // It answers until the process ends, also when the server has ended.
+            tokio::spawn(listener.serve(health.clone()));
+            Some(address)
+        }
+        None => None,
+    };
     let control = match &control {
         Some(control) => Some(ControlApi::bind(control, directory).await?),
         None => None,
@@ -132,7 +140,7 @@ async fn start(args: Args, output: &Output, health: &Health) -> anyhow::Result<S
         }
         None => None,
     };
-    Ok(Started { server, pomelo, control, config })
+    Ok(Started { server, pomelo, control, config, health_at })
 }
 
 /// Reads a configuration file, and gives a hint if it is a codec.
@@ -202,7 +210,13 @@ fn assembled(args: Args, output: &Output) -> Plan {
 }
 
 /// Prints where clients reach the server, and which commands to try next.
-fn greet(output: &Output, server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
+fn greet(
+    output: &Output,
+    server: &RunningServer,
+    pomelo: bool,
+    control: Option<&ControlApi>,
+    health_at: Option<SocketAddr>,
+) {
     let fields = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
@@ -210,12 +224,18 @@ fn greet(output: &Output, server: &RunningServer, pomelo: bool, control: Option<
         "listeners": server.urls(),
         "control": control.map(|control| control.address().to_string()),
         "token_file": control.and_then(ControlApi::generated_token),
+        "health": health_at.map(|address| format!("http://{address}")),
     });
-    output.say(greeting(server, pomelo, control).join("\n"), "the server has started", fields);
+    output.say(greeting(server, pomelo, control, health_at).join("\n"), "the server has started", fields);
 }
 
 /// Returns the lines of the greeting, for people.
-fn greeting(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) -> Vec<String> {
+fn greeting(
+    server: &RunningServer,
+    pomelo: bool,
+    control: Option<&ControlApi>,
+    health_at: Option<SocketAddr>,
+) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |line| lines.push(line);
     let version = env!("CARGO_PKG_VERSION");
@@ -237,6 +257,9 @@ fn greeting(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) 
         if let Some(token) = control.generated_token() {
             add(format!("  {}, the token of the control API", token.display()));
         }
+    }
+    if let Some(address) = health_at {
+        add(format!("  http://{address}/readyz, the health check"));
     }
     add(format!("  process {}: SIGUSR1 prints the counts, SIGHUP reloads, Ctrl-C stops", std::process::id()));
     let urls = server.urls();

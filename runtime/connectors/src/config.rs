@@ -2,6 +2,7 @@
 //! happens to a client that exceeds its rate.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -105,6 +106,12 @@ pub struct WebSocketConfig {
     /// trusted proxy has. Other requests cannot claim an address.
     #[schemars(with = "Vec<units::Network>")]
     pub trusted_proxies: Vec<IpNet>,
+    /// The time after which a client from which nothing has come gets a ping (RFC 6455, section
+    /// 5.5.2), so that proxies on the way do not cut a quiet connection. They usually do after 60
+    /// s. A client that is gone is detected by `limits.write-timeout`. Zero: no pings.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub ping_interval: Duration,
     /// Whether `/livez` and `/readyz` are answered, for the health checks of load balancers:
     /// `/livez` with 200, and `/readyz` with 503 while the server starts or ends, or has lost NATS.
     /// Such a request opens no WebSocket, whatever `paths` and `origins` say.

@@ -438,14 +438,16 @@ pub struct CloseCode(pub u16);
 impl CloseCode {
     /// The connection ends normally.
     pub const NORMAL: Self = Self(1000);
-    /// The server shuts down.
-    pub const AWAY: Self = Self(1001);
     /// The client broke the protocol.
     pub const PROTOCOL: Self = Self(1002);
     /// The client broke a rule of the server.
     pub const POLICY: Self = Self(1008);
     /// The server failed.
     pub const INTERNAL: Self = Self(1011);
+    /// The server stops or restarts. The client may connect again, at best after a random time.
+    pub const RESTART: Self = Self(1012);
+    /// The server has no room now. The client may try again later.
+    pub const TRY_LATER: Self = Self(1013);
 }
 
 /// The options of a listener, which its connector gets when it starts, and when they change.

@@ -117,6 +117,10 @@ impl Connector for SocketIoServer {
         if u32::try_from(max_payload(options)).is_err() {
             return Err("`max-packet` is more than Socket.IO can carry".into());
         }
+        if !options.websocket.ping_interval.is_zero() {
+            let why = "Socket.IO has pings of its own, so `websocket.ping-interval` would have no effect";
+            return Err(why.into());
+        }
         if !options.websocket.subprotocols.is_empty() {
             let why = "Socket.IO has no subprotocols, so `websocket.subprotocols` would have no effect";
             return Err(why.into());

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
@@ -37,6 +38,11 @@ pub(super) struct HttpRules {
 impl HttpRules {
     pub(super) fn new(options: &ListenOptions) -> Self {
         Self { config: options.websocket.clone(), health: options.health.clone() }
+    }
+
+    /// Returns the time after which a silent client gets a ping, or zero.
+    pub(super) fn ping_interval(&self) -> Duration {
+        self.config.ping_interval
     }
 
     /// Returns whether a client at this address may name another one for which it speaks.

@@ -4,14 +4,17 @@
 //! it, because it would keep a buffer as large as the largest of them for each connection. They go
 //! out before what the library writes next, and never into a frame that it has begun.
 
+use std::future::Future as _;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -47,7 +50,9 @@ pub(super) async fn open<S: ByteStream + 'static>(
     let (attributes, client) = upgrade(&mut stream, rules, peer).await?;
     let client = client.map(|client| client.to_string());
     let meter = Some(stream.meter().clone());
-    let socket = Socket::Messages(Box::new(over(stream, max_message).await));
+    let mut socket = over(stream, max_message).await;
+    socket.ping = Ping::new(rules.ping_interval());
+    let socket = Socket::Messages(Box::new(socket));
     Ok(Opened { transport: "ws", client, attributes, meter, starttls: None, socket })
 }
 
@@ -65,7 +70,7 @@ pub(super) async fn over<S: ByteStream>(
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-    ClientSocket { socket, text: false, failed: None, late: None, closing: false }
+    ClientSocket { socket, text: false, failed: None, late: None, closing: false, ping: None }
 }
 
 /// A client's WebSocket.
@@ -82,6 +87,36 @@ pub(super) struct ClientSocket<S> {
     /// a frame that the stream did not accept whole: then the value is [`Late::Blocked`].
     late: Option<Late>,
     closing: bool,
+    ping: Option<Ping>,
+}
+
+/// The pings to a silent client.
+struct Ping {
+    interval: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// The bytes that had been read when the timer was set.
+    read: u64,
+    /// Whether a ping is not written yet.
+    is_due: bool,
+}
+
+impl Ping {
+    /// Returns `None` if the interval is zero.
+    fn new(interval: Duration) -> Option<Self> {
+        let timer = || Box::pin(sleep(interval));
+        (!interval.is_zero()).then(|| Self { interval, timer: timer(), read: 0, is_due: false })
+    }
+
+    /// Returns whether the client has been silent for the interval.
+    fn poll(&mut self, read: u64, cx: &mut Context<'_>) -> bool {
+        let mut is_silent = false;
+        while self.timer.as_mut().poll(cx).is_ready() {
+            is_silent = self.read == read;
+            self.read = read;
+            self.timer.as_mut().reset(Instant::now() + self.interval);
+        }
+        is_silent
+    }
 }
 
 /// Whether messages can still be sent after the client's close frame.
@@ -98,6 +133,7 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
         if self.failed.is_some() {
             return self.poll_discard(cx).map_ok(|()| None);
         }
+        self.ping(cx)?;
         loop {
             let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
             self.text = matches!(received, Some(Ok(Message::Text(_))));
@@ -203,6 +239,21 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
 }
 
 impl<S: ByteStream> ClientSocket<S> {
+    /// Sends a ping if the client has been silent. It goes the way of messages. While the library
+    /// is in a frame, no ping is needed: bytes are on their way.
+    fn ping(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(ping) = &mut self.ping else { return Ok(()) };
+        let stream = self.socket.get_mut();
+        if ping.poll(stream.read, cx) && self.late.is_none() && !self.closing && !stream.blocked {
+            Frame::ping(Bytes::new()).format(stream.first_out()).map_err(into_io)?;
+            ping.is_due = true;
+        }
+        if ping.is_due && Pin::new(stream).poll_flush(cx)?.is_ready() {
+            ping.is_due = false;
+        }
+        Ok(())
+    }
+
     /// Reads and discards input until the client has closed. If a socket is dropped with unread
     /// input, the connection is reset, and the client may lose the close frame that says why.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -182,6 +182,17 @@ pub struct ServerConfig {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub drain_timeout: Duration,
+    /// New connections per second, of all listeners together. One second's worth may come at once.
+    /// Above it, clients wait in the kernel's queue. So a crowd that comes back after a failure
+    /// does not take all CPU time for handshakes from those who are connected. 0: no limit.
+    #[schemars(range(max = 1_000_000))]
+    pub accept_rate: u32,
+    /// The time over which the server closes its sessions when it stops, so that their clients do
+    /// not all come back at the same moment. `drain-timeout` follows it: whoever stops the server
+    /// must wait for both. Zero: it closes all sessions at once.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub drain_spread: Duration,
     /// The largest number of sandboxes in the large pool, of all codecs together. Codecs that are
     /// interpreters use the large pool, because their dozens of core instances do not fit into the
     /// standard pool. Half of the places are reserved, with an equal part for each codec that uses
@@ -201,6 +212,8 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             max_awake: None,
             drain_timeout: Duration::from_secs(5),
+            accept_rate: 0,
+            drain_spread: Duration::ZERO,
             large_sandboxes: 256,
             sessions_per_user: SessionsPerUser::default(),
         }

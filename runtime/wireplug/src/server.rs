@@ -83,7 +83,7 @@ use wireplug_base::LogLimit;
 pub use wireplug_connectors::certificates::CertificateStatus;
 use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
-use wireplug_connectors::{Connectors, Incoming, Opened, Socket};
+use wireplug_connectors::{Connectors, Incoming, Opened, RateLimits, RateMeter, Socket};
 use wireplug_core::framing::Layout;
 
 /// How long a new client waits for sessions to sleep, if all sandboxes are taken. It is shorter
@@ -98,6 +98,8 @@ struct ServerState {
     connectors: Connectors,
     config: Live<ServerConfig>,
     connections: Arc<ConnectionLimit>,
+    /// Counts new connections, as a meter counts packets.
+    accept_rate: RateMeter,
     sessions: Sessions,
     counters: Counters,
     /// Limits the log lines of connections that ended.
@@ -127,6 +129,11 @@ struct ListenerContext {
 struct ListenerSettings {
     limits: ClientLimits,
     access: AccessConfig,
+}
+
+/// Returns the limits of a meter that counts new connections.
+fn accept_limits(config: &ServerConfig) -> RateLimits {
+    RateLimits { packets_per_second: config.accept_rate, ..RateLimits::default() }
 }
 
 /// Counts one more until it is dropped.

@@ -173,7 +173,7 @@ async fn messages_of_another_crate() {
     let stats = server.shutdown().await;
     assert_eq!(stats.closes, [("shutdown", 1)].into());
     assert!(hear.recv().await.expect("a kick").starts_with(&[5]));
-    assert_eq!(hear.recv().await.expect("a goodbye"), b"1001 shutdown");
+    assert_eq!(hear.recv().await.expect("a goodbye"), b"1012 shutdown");
 }
 
 /// A socket that panics when it is read.

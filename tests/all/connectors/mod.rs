@@ -9,6 +9,7 @@ mod limits;
 mod memory;
 mod outcomes;
 mod pipe;
+mod proxies;
 mod registry;
 pub(crate) mod rfc6455;
 #[cfg(all(feature = "shm", target_os = "linux"))]

@@ -3,6 +3,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,12 +16,13 @@ use wireplug::app::Json;
 use wireplug::config::WebSocketConfig;
 use wireplug::{App, CodecSource, Listener, RunningServer, Session};
 use wireplug_core::codec::{Abilities, Codec, CodecError, CodecSession, Description, Instant, Peer};
+use wireplug_tests::raw::Raw;
 use wireplug_tests::{log, within};
 
 use super::netstring::codec::Lines;
 use super::{address, app, lines, run, serve, socket};
 
-const UPGRADE: &str = "Host: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+pub const UPGRADE: &str = "Host: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 async fn with(websocket: WebSocketConfig) -> RunningServer {
@@ -202,6 +204,72 @@ async fn codec_and_application_see_how_a_client_came() {
     let seen: Map<String, Value> =
         peer.attributes.into_iter().map(|(name, value)| (name, json!(value))).collect();
     assert_eq!(Value::Object(seen), wanted);
+}
+
+/// Opens a WebSocket with these header fields. Returns the first bytes of the answer.
+async fn upgraded(server: &RunningServer, fields: &str) -> Raw {
+    let mut client = Raw::connect(&server.urls()[0].replace("ws://", "tcp://")).await;
+    client.send(format!("GET / HTTP/1.1\r\n{UPGRADE}{fields}\r\n").as_bytes()).await;
+    client
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_its_client() {
+    let (tell, mut peers) = mpsc::unbounded_channel();
+    let codec = CodecSource::native(Arc::new(Tells(Lines::default(), tell)));
+    let mut listener = Listener::new("ws://127.0.0.1:0", codec);
+    listener.websocket.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    listener.access.deny = vec!["198.51.100.0/24".parse().expect("a network")];
+    log::init();
+    let server = serve(app(), listener).await;
+    let mut client = upgraded(&server, "X-Forwarded-For: 6.6.6.6, 203.0.113.7\r\n").await;
+    assert_eq!(client.line().await, "HTTP/1.1 101 Switching Protocols\r");
+    assert_eq!(peers.recv().await.expect("a session").address, "203.0.113.7:0");
+    // The lists of networks judge the address of the client.
+    let mut denied = upgraded(&server, "Forwarded: for=\"198.51.100.1:80\"\r\n").await;
+    while denied.try_line().await.is_some() {}
+    // Nobody else can name an address.
+    let mut raw = Raw::connect_from("127.0.0.2", &server.urls()[0].replace("ws://", "tcp://")).await;
+    raw.send(format!("GET / HTTP/1.1\r\n{UPGRADE}X-Forwarded-For: 203.0.113.7\r\n\r\n").as_bytes()).await;
+    assert!(peers.recv().await.expect("a session").address.starts_with("127.0.0.2:"));
+    drop(raw);
+    assert_eq!(server.shutdown().await.closes["denied"], 1);
+}
+
+#[tokio::test]
+async fn a_silent_client_gets_pings() {
+    let ping_interval = Duration::from_millis(20);
+    let server = with(WebSocketConfig { ping_interval, ..WebSocketConfig::default() }).await;
+    let mut client = upgraded(&server, "").await;
+    while client.line().await != "\r" {}
+    for _ in 0..3 {
+        client.expect(&[0x89, 0]).await;
+        client.send(&[0x8a, 0x80, 0, 0, 0, 0]).await;
+    }
+    assert_eq!(server.sessions().len(), 1);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn health_checks_are_answered_where_that_is_wanted() {
+    for health in [true, false] {
+        let paths = list(&["/game"]);
+        let server = with(WebSocketConfig { health, paths, ..WebSocketConfig::default() }).await;
+        for (request, wanted) in [
+            ("GET /readyz", "HTTP/1.1 200 OK\r"),
+            ("HEAD /livez", "HTTP/1.1 200 OK\r"),
+            ("POST /livez", "HTTP/1.1 405 Method Not Allowed\r"),
+        ] {
+            let mut client = Raw::connect(&server.urls()[0].replace("ws://", "tcp://")).await;
+            client.send(format!("{request} HTTP/1.1\r\nHost: here\r\n\r\n").as_bytes()).await;
+            let status = client.line().await;
+            assert_eq!(status == wanted, health || request.starts_with("POST"), "{request}: {status}");
+            while client.try_line().await.is_some() {}
+        }
+        let closes = server.shutdown().await.closes;
+        let probes = if health { 3 } else { 0 };
+        assert_eq!(closes.get("client-closed").copied().unwrap_or_default(), probes, "{closes:?}");
+    }
 }
 
 // === requests that do not upgrade ===

@@ -186,7 +186,7 @@ async fn a_codec_that_keeps_failing_is_suspended_for_a_while() {
     tcp.send(b"let me in\n").await;
     assert_eq!(tcp.rest().await, b"");
     let mut ws = RawWebSocket::connect(&server.ws()).await;
-    assert_eq!(ws.close_frame().await, (1011, "suspended".to_owned()));
+    assert_eq!(ws.close_frame().await, (1013, "suspended".to_owned()));
     let stats = server.until_closed("suspended", 2).await;
     assert_eq!(stats.closes, [("codec-trap", u64::from(THRESHOLD)), ("suspended", 2)].into());
     for client in clients.iter_mut().chain([&mut more]) {

@@ -271,22 +271,23 @@ impl Session {
         if status != 200 {
             return self.refuse(status, &format!("handshake refused with code {status}"), out);
         }
-        let options = Arc::clone(&self.options);
-        match options.answers.with_user(kept, body) {
-            None => self.refuse(500, "the application's answer to the handshake is not JSON", out),
+        let Options { heartbeat, dictionary, protos, answers, .. } = &*self.options;
+        let why = match answers.with_user(kept, body) {
+            None => "the application's answer to the handshake is not JSON",
             Some(answer) if answer.body_len() > package::MAX_BODY => {
-                self.refuse(500, "the answer to the handshake exceeds the length of a package", out);
+                "the answer to the handshake exceeds the length of a package"
             }
             Some(answer) => {
                 self.state = State::WaitAck;
                 self.negotiated = Negotiated {
-                    heartbeat: options.heartbeat,
-                    dictionary: options.dictionary.clone(),
-                    protos: options.protos.clone(),
+                    heartbeat: *heartbeat,
+                    dictionary: dictionary.clone(),
+                    protos: protos.clone(),
                 };
-                out.reply_answer(&answer);
+                return out.reply_answer(&answer);
             }
-        }
+        };
+        self.refuse(500, why, out);
     }
 
     fn refuse(&mut self, code: u16, reason: &str, out: &mut impl Sink) {

@@ -224,9 +224,9 @@ impl Difference {
     pub(crate) fn effect(&self) -> Effect {
         let both = self.old.is_some() && self.new.is_some();
         match *self.names() {
-            ["log", _] | ["server", "max-connections" | "drain-timeout"] | ["listeners", ""] => {
-                Effect::AtOnce
-            }
+            ["log", _]
+            | ["server", "max-connections" | "accept-rate" | "drain-timeout" | "drain-spread"]
+            | ["listeners", ""] => Effect::AtOnce,
             ["listeners", _, "access", "allow" | "deny"] => Effect::AtOnce,
             ["listeners", _, "access" | "tls" | "websocket", ..]
             | ["listeners", _, "limits", "first-byte-timeout" | "handshake-timeout"] => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
@@ -13,8 +13,8 @@ use tracing::{Instrument as _, info_span};
 use super::listeners::Accepting;
 use super::{ServerState, serve_client};
 use crate::session::{CloseReason, SessionId};
-use wireplug_connectors::Connector;
 use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
+use wireplug_connectors::{Connector, Pace};
 
 /// The most clients that a listener refuses in a row because there are no file descriptors, before
 /// it waits for descriptors.
@@ -30,6 +30,7 @@ pub(super) async fn accept(
     tasks: TaskTracker,
 ) {
     let Accepting { mut connector, listener, mut orders } = accepting;
+    let accept_rate = server.accept_rate.clone();
     let url = connector.url();
     let mut errors = AcceptErrors::of(url.clone());
     loop {
@@ -51,6 +52,10 @@ pub(super) async fn accept(
                 let (server, listener) = (Arc::clone(&server), Arc::clone(&listener));
                 let served = serve_client(server, listener, id, incoming, stop.clone());
                 tasks.spawn(served.instrument(span));
+                if let Pace::Wait(until) = accept_rate.take(1, 0) {
+                    // Others wait in the kernel's queue.
+                    closed.run_until_cancelled(sleep_until(until)).await;
+                }
             }
             Err(error) => {
                 let pause = errors.failed(&error);

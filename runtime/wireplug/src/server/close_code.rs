@@ -12,8 +12,6 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::Kicked(_)
         | CloseReason::Displaced => CloseCode::NORMAL,
         CloseReason::Refused(_)
-        | CloseReason::ServerFull
-        | CloseReason::AddressFull
         | CloseReason::Denied
         | CloseReason::FaultyAddress
         | CloseReason::Forbidden(_)
@@ -26,7 +24,8 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::OverRate
         | CloseReason::Overflow => CloseCode::POLICY,
         CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::PROTOCOL,
-        CloseReason::CodecFault(_) | CloseReason::Suspended | CloseReason::Internal => CloseCode::INTERNAL,
-        CloseReason::Replaced | CloseReason::Shutdown => CloseCode::AWAY,
+        CloseReason::CodecFault(_) | CloseReason::Internal => CloseCode::INTERNAL,
+        CloseReason::ServerFull | CloseReason::AddressFull | CloseReason::Suspended => CloseCode::TRY_LATER,
+        CloseReason::Replaced | CloseReason::Shutdown => CloseCode::RESTART,
     }
 }

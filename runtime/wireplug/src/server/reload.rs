@@ -15,7 +15,7 @@ use super::listener::{DefaultCodecs, Resolved};
 use super::listeners::{Bound, Common, Listening};
 use super::running::Running;
 use super::slots::Slots;
-use super::{ListenerSettings, RunningServer, StartError, descriptors, from_config};
+use super::{ListenerSettings, RunningServer, StartError, accept_limits, descriptors, from_config};
 use crate::audit::{Actor, Outcome, Record};
 use crate::config::{Change, Config, Difference, Effect, ListenerConfig, Problems, ServerConfig, matched};
 use crate::slot::{Replacement, Slot, SwapError, SwapReport};
@@ -423,6 +423,7 @@ impl Running {
         let descriptors = listeners.iter().map(|listening| listening.descriptors);
         let max = descriptors::limit_connections(after.max_connections, descriptors, open);
         self.state.connections.set_max(max);
+        self.state.accept_rate.set(&accept_limits(after), &self.state.time);
         self.state.config.set(ServerConfig { max_connections: max, ..after.clone() });
     }
 }

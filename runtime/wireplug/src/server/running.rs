@@ -98,16 +98,18 @@ impl RunningServer {
     /// Stops the server and returns the last counts.
     ///
     /// The server accepts no more clients and cancels loads that compile in a worker or wait for
-    /// one. It answers the requests in flight, sends each client the farewell of its codec, and
+    /// one. It closes its sessions, over the time of [`ServerConfig::drain_spread`]: it answers the requests in flight, sends each client the farewell of its codec, and
     /// closes. Connections that have not ended after [`ServerConfig::drain_timeout`] are cut off.
     ///
+    /// [`ServerConfig::drain_spread`]: crate::config::ServerConfig::drain_spread
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout
     pub async fn shutdown(self) -> Stats {
         let Running { health, state, nodes, compiler, stop, tasks, .. } = &*self.0;
         health.set_draining();
         stop.cancel();
         compiler.stop();
-        state.sessions.close_all(&CloseReason::Shutdown);
+        let spread = state.config.get().drain_spread;
+        state.sessions.close_over(spread, &CloseReason::Shutdown).await;
         tasks.close();
         // Each connection enforces these limits itself. The extra second is for connections that
         // are just ending.

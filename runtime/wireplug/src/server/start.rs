@@ -16,10 +16,11 @@ use super::live::Live;
 use super::reload::Reloading;
 use super::running::Running;
 use super::slots::{SlotList, Slots};
-use super::{RunningServer, Server, ServerState, StartError, descriptors, nodes};
+use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
 use crate::session::Sessions;
 use crate::stats::Counters;
 use wireplug_base::LogLimit;
+use wireplug_connectors::RateMeter;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
@@ -87,6 +88,7 @@ impl Server {
         let state = Arc::new(ServerState {
             connectors,
             connections: ConnectionLimit::new(config.max_connections),
+            accept_rate: RateMeter::new(&accept_limits(&config)),
             sessions: Sessions::new(
                 config.sessions_per_user,
                 std::mem::take(&mut app.hooks),

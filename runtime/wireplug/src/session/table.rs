@@ -9,10 +9,11 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;
+use tokio::time::{Instant, sleep_until};
 
 use super::command::{Command, RemoteSessions, Target};
 use super::event::Hook;
@@ -175,7 +176,17 @@ impl Sessions {
         all.values().for_each(Session::wake);
     }
 
-    pub(crate) fn close_all(&self, reason: &CloseReason) {
+    /// Closes all sessions, one after the other, so that it takes this long.
+    pub(crate) async fn close_over(&self, spread: Duration, reason: &CloseReason) {
+        let all: Vec<Session> = self.read().all.values().cloned().collect();
+        if !spread.is_zero() {
+            let begun = Instant::now();
+            for (closed, session) in (1..).zip(&all) {
+                session.close(reason.clone());
+                sleep_until(begun + spread.mul_f64(f64::from(closed) / all.len() as f64)).await;
+            }
+        }
+        // Those that have opened meanwhile are closed too.
         let all = Arc::clone(&self.read().all);
         all.values().for_each(|session| session.close(reason.clone()));
     }

@@ -79,9 +79,9 @@ async fn the_servers_own_goodbye() {
         client.say(&frame(0x81, b"before")).await;
         assert_eq!(client.hear().await, Some(Frame::text(b"before")));
         let stopped = tokio::spawn(server.shutdown());
-        assert_eq!(client.hear().await, Some(Frame::close(1001, "shutdown")));
+        assert_eq!(client.hear().await, Some(Frame::close(1012, "shutdown")));
         if answers {
-            client.say(&close(1001, b"")).await;
+            client.say(&close(1012, b"")).await;
         }
         assert_eq!(client.hear().await, None);
         let stats = within("the end", stopped).await.expect("no panic");
