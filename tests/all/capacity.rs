@@ -1,5 +1,7 @@
 //! A server accepts as many clients as it promises, and refuses further ones.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde_json::json;
 use wireplug::config::{CodecLimits, ServerConfig};
@@ -7,10 +9,11 @@ use wireplug_core::codec::{Codec, CodecError, Instant};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Guest;
-use wireplug_tests::log;
+use wireplug_tests::process::{self, alone};
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup};
 use wireplug_tests::versions::POMELO;
+use wireplug_tests::{log, until};
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
 #[test]
@@ -75,4 +78,52 @@ async fn one_address_cannot_take_every_place() {
     drop(silent);
     server.until("all gone", |stats| stats.connections_open == 0).await;
     assert_eq!(Client::connect(&server.ws()).await.request(ECHO, "[]").await, b"[]");
+}
+
+#[test]
+fn short_of_memory() {
+    alone("capacity::newcomers_are_refused_and_those_for_whom_most_waits_are_closed");
+}
+
+/// Alone in its process, because the budget is that of the process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "`short_of_memory` runs it in a process of its own"]
+async fn newcomers_are_refused_and_those_for_whom_most_waits_are_closed() {
+    const ROOM: usize = 256 << 20;
+    let mut setup = server::setup();
+    setup.server.max_connections = 50;
+    setup.server.max_memory = Some(process::resident() + ROOM);
+    setup.client.write_timeout = Duration::ZERO;
+    let server = server::pomelo_with(app::demo().push_route("large"), setup).await;
+    let (url, mut honest) = (server.tcp(), Client::connect(&server.tcp()).await);
+    // This client reads nothing.
+    let mut greedy = Raw::pomelo(&url).await;
+    server.until("both", |stats| stats.connections_open == 2).await;
+    until("much that waits", || async {
+        let (port, body) = (port(&greedy), "x".repeat(32 << 10));
+        let greedy = server.sessions().matching(|session| session.client().address.ends_with(&port));
+        greedy.push("large", &body).expect("it is JSON");
+        server.stats().drops.contains_key("overflow")
+    })
+    .await;
+
+    let filled = vec![1_u8; 2 * ROOM];
+    let line = log::closing_line(greedy.address()).await;
+    assert!(line.contains("cause=\"short-of-memory\""), "{line}");
+    let refused = Raw::connect(&url).await;
+    let line = log::closing_line(refused.address()).await;
+    assert!(line.contains("cause=\"server-full\""), "{line}");
+    assert_eq!(honest.request(ECHO, "[]").await, b"[]");
+    assert_eq!(log::lines(&["WARN", "short of memory: no client is accepted"]).len(), 1);
+
+    assert_eq!(filled.last(), Some(&1));
+    drop(filled);
+    until("memory again", || async { !log::lines(&["there is memory again"]).is_empty() }).await;
+    assert_eq!(Client::connect(&url).await.request(ECHO, "[]").await, b"[]");
+    greedy.rest().await;
+}
+
+/// Returns the port of a client.
+fn port(client: &Raw) -> String {
+    format!(":{}", client.address().port())
 }

@@ -226,3 +226,30 @@ pub mod size {
         to.serialize_str(&size_text(*bytes))
     }
 }
+
+/// Sizes that may be left out, for `#[serde(with)]`.
+pub mod optional_size {
+    use serde::de::Deserializer;
+    use serde::ser::Serializer;
+
+    use super::size;
+
+    /// Reads a size.
+    ///
+    /// # Errors
+    /// Returns an error if the text is no size.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
+        size::deserialize(from).map(Some)
+    }
+
+    /// Writes a size.
+    ///
+    /// # Errors
+    /// Returns an error if the serializer does.
+    pub fn serialize<S: Serializer>(bytes: &Option<usize>, to: S) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => size::serialize(bytes, to),
+            None => to.serialize_none(),
+        }
+    }
+}

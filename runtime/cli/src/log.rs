@@ -48,10 +48,13 @@ pub(super) fn start_to(output: &Output, config: &LogConfig) -> LogControl {
     LogControl { output: output.clone(), set }
 }
 
+/// Applies a level and a format to all later lines.
+type SetLog = Box<dyn Fn(&LogConfig) + Send + Sync>;
+
 /// Changes the log of a running server.
 pub(super) struct LogControl {
     output: Output,
-    set: Box<dyn Fn(&LogConfig) + Send + Sync>,
+    set: SetLog,
 }
 
 impl LogControl {
@@ -72,10 +75,7 @@ pub(super) fn format_in(file: &Path) -> Option<LogFormat> {
 
 /// Initializes the log. Returns a function that changes it, and a description of the problem if the
 /// environment variable, which overrides the configured level, has an invalid value.
-fn begin(
-    config: &LogConfig,
-    writer: BoxMakeWriter,
-) -> (Box<dyn Fn(&LogConfig) + Send + Sync>, Option<String>) {
+fn begin(config: &LogConfig, writer: BoxMakeWriter) -> (SetLog, Option<String>) {
     let is_json = Arc::new(AtomicBool::new(config.format == LogFormat::Json));
     let (filter, problem) = filter(config.level, env::var(VARIABLE));
     let log = tracing_subscriber::fmt()

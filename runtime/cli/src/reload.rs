@@ -125,17 +125,17 @@ async fn configuration(server: &RunningServer, started_with: &Config) {
             return error!(error, "nothing is reloaded, all goes on as before");
         }
     };
-    for change in &report.changes {
-        match change.effect {
-            Effect::Restart => warn!(key = change.key, "this has changed, and needs a restart"),
-            _ => info!(key = change.key, "{change}"),
-        }
-    }
     for SwapReport { slot, from, to, .. } in &report.swaps {
         info!(slot, from, to, "reloaded");
     }
     for (slot, why) in &report.overtaken {
         error!(slot, error = why, "it cannot be reloaded, and goes on as before");
+    }
+    for change in &report.changes {
+        match change.effect {
+            Effect::Restart => warn!(key = change.key, "this has changed, and needs a restart"),
+            _ => info!(key = change.key, "{change}"),
+        }
     }
     if let Some(files) = read_elsewhere(started_with) {
         info!("{files}");

@@ -120,7 +120,7 @@ impl Connector for Tcp {
                 self.address = listener.local_addr().context("it does not know its address")?.into();
                 self.listener = Some(listener);
             }
-            Ok(self.update(options)?)
+            self.update(options)
         }
         .boxed()
     }

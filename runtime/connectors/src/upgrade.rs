@@ -240,7 +240,7 @@ impl Refusal {
         Self { headers: UPGRADES, ..Self::bad(Status::UPGRADE_REQUIRED, why.to_owned()) }
     }
 
-    /// Answers a health check. Its end is that of a client that closes, which is no line in the log.
+    /// Answers a health check. It ends as if the client had closed, which is no line in the log.
     fn probe(method: &Method, HealthAnswer { is_good, text }: HealthAnswer) -> Self {
         let (status, headers) = match *method {
             Method::GET | Method::HEAD if is_good => (Status::OK, &[][..]),

@@ -6,6 +6,9 @@
 //! rest. The checksum does not stop an attacker with the rights of this user: they could also
 //! replace the runtime.
 //!
+//! It also keeps the last component of each file that a server has loaded, in case the file is
+//! broken at the next start.
+//!
 //! A cache makes loading faster and never makes it fail: an entry that cannot be used is logged and
 //! replaced.
 
@@ -72,6 +75,11 @@ impl Key {
         Self(format!("{}-{:016x}", Digest::of(wasm), compiler.finish()))
     }
 
+    /// Returns the key of a component that is kept under a name.
+    fn of_last_good(name: &str) -> Self {
+        Self(format!("{}-{:016x}", Digest::of(name.as_bytes()), 0))
+    }
+
     /// Returns whether a file's name is that of an entry.
     fn is_name(name: &[u8]) -> bool {
         name.len() == 81 && name[64] == b'-' && name.iter().all(|c| *c == b'-' || c.is_ascii_hexdigit())
@@ -129,8 +137,22 @@ impl Cache {
 
     /// Returns the artifact of this key. A damaged entry counts as missing.
     pub(super) fn get(&self, key: &Key) -> Option<Artifact> {
+        self.read(key).map(Artifact::made_by_us)
+    }
+
+    /// Returns the component that was kept last under a name, if it is still there.
+    pub(super) fn last_good(&self, name: &str) -> Option<Bytes> {
+        self.read(&Key::of_last_good(name))
+    }
+
+    /// Keeps a component under a name. It takes the place of the one before.
+    pub(super) fn set_last_good(&self, name: &str, wasm: &[u8]) {
+        self.write(&Key::of_last_good(name), wasm);
+    }
+
+    fn read(&self, key: &Key) -> Option<Bytes> {
         match self.0.read(key) {
-            Ok(artifact) => Some(artifact),
+            Ok(content) => Some(content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 self.discard(key, &error);
@@ -147,7 +169,11 @@ impl Cache {
 
     /// Stores an artifact. If that fails, the failure is logged once.
     pub(super) fn put(&self, key: &Key, artifact: &Artifact) {
-        if let Err(error) = self.0.write(key, artifact).and_then(|()| self.0.prune())
+        self.write(key, artifact.bytes());
+    }
+
+    fn write(&self, key: &Key, content: &[u8]) {
+        if let Err(error) = self.0.write(key, content).and_then(|()| self.0.prune())
             && !self.0.warned.swap(true, Ordering::Relaxed)
         {
             let directory = self.0.path.display();
@@ -157,7 +183,7 @@ impl Cache {
 }
 
 impl Inner {
-    fn read(&self, key: &Key) -> io::Result<Artifact> {
+    fn read(&self, key: &Key) -> io::Result<Bytes> {
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = File::from(openat(&self.directory, &*key.0, flags, Mode::empty())?);
@@ -180,12 +206,12 @@ impl Inner {
         }
         // Notes when the entry was last used. If that fails, the entry may be removed sooner.
         let _ = file.set_modified(SystemTime::now());
-        Ok(Artifact::made_by_us(bytes.slice(CHECKSUM + key.0.len()..)))
+        Ok(bytes.slice(CHECKSUM + key.0.len()..))
     }
 
     /// Writes to a separate file and renames it, so that a reader never sees part of an entry.
-    fn write(&self, key: &Key, artifact: &Artifact) -> io::Result<()> {
-        let size = (CHECKSUM + key.0.len() + artifact.bytes().len()) as u64;
+    fn write(&self, key: &Key, content: &[u8]) -> io::Result<()> {
+        let size = (CHECKSUM + key.0.len() + content.len()) as u64;
         if size > self.max_bytes {
             return Ok(());
         }
@@ -193,10 +219,9 @@ impl Inner {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(openat(&self.directory, &*unfinished, flags, mode)?);
-        let checksum = Sha256::new().chain_update(&key.0).chain_update(artifact.bytes()).finalize();
-        let written = [&checksum[..], key.0.as_bytes(), artifact.bytes()]
-            .into_iter()
-            .try_for_each(|part| file.write_all(part));
+        let checksum = Sha256::new().chain_update(&key.0).chain_update(content).finalize();
+        let written =
+            [&checksum[..], key.0.as_bytes(), content].into_iter().try_for_each(|part| file.write_all(part));
         let renamed = written.and_then(|()| {
             renameat(&self.directory, &*unfinished, &self.directory, &*key.0).map_err(io::Error::from)
         });

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::artifact::{Artifact, Loaded};
@@ -184,6 +185,19 @@ impl WasmEngine {
     pub fn with_cache(mut self, cache: Cache) -> Self {
         self.cache = Some(cache);
         self
+    }
+
+    /// Keeps a component that serves well in the cache, under a name of any text.
+    pub fn set_last_good(&self, name: &str, wasm: &[u8]) {
+        if let Some(cache) = &self.cache {
+            cache.set_last_good(name, wasm);
+        }
+    }
+
+    /// Returns the component that was kept last under a name, if there is a cache and it is still
+    /// there.
+    pub fn last_good(&self, name: &str) -> Option<Bytes> {
+        self.cache.as_ref()?.last_good(name)
     }
 
     /// Sets the observer, which gets a report of each compilation: an interpreter takes seconds.

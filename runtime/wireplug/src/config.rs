@@ -176,6 +176,14 @@ pub struct ServerConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", range(min = 1, max = 1_000_000))]
     pub max_awake: Option<u32>,
+    /// The memory that the process may use. Above it, the server accepts no client, and closes the
+    /// connections of those for whom most data waits, if that is 64 KiB or more. By default, nine
+    /// tenths of the limit of the control group, if there is one: the kernel kills a process above
+    /// that limit. The kernel's buffers for sockets also count towards the control group, and not
+    /// towards this key. 0B: no limit.
+    #[serde(with = "units::optional_size", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "units::Size")]
+    pub max_memory: Option<usize>,
     /// The time for requests in flight and for the last bytes, when a connection ends or the server
     /// stops. What takes longer is cut off. Service managers usually wait about 10 s before they
     /// kill a process. Zero: no time.
@@ -211,6 +219,7 @@ impl Default for ServerConfig {
         Self {
             max_connections: 10_000,
             max_awake: None,
+            max_memory: None,
             drain_timeout: Duration::from_secs(5),
             accept_rate: 0,
             drain_spread: Duration::ZERO,

@@ -15,6 +15,7 @@
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
 //! | `peer` | what a codec sees of a client |
 //! | `connection` | the task that owns one connection |
+//! | `memory` | the budget of the process's memory |
 //! | `budget`, `clock`, `deadlines`, `rate` | the times and limits of one connection |
 //! | `protocol_mismatch`, `close_code` | find out why a connection ended, and report it to the client |
 
@@ -35,6 +36,7 @@ mod from_config;
 mod listener;
 mod listeners;
 mod live;
+mod memory;
 mod nodes;
 mod peer;
 mod protocol_mismatch;
@@ -65,6 +67,7 @@ use self::connection::{CLOSE_TIMEOUT, Connection};
 pub use self::error::StartError;
 pub use self::listener::Listener;
 use self::live::Live;
+use self::memory::MemoryBudget;
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 use self::peer::Link;
 pub use self::reload::{ConfigFile, ReloadError, ReloadReport};
@@ -112,6 +115,7 @@ struct ServerState {
     spare: SpareDescriptor,
     /// The places of the sessions that are awake.
     awake: AwakeLimit,
+    memory: MemoryBudget,
 }
 
 /// The state that the connections of one listener share.
@@ -243,7 +247,8 @@ async fn prepare<'a>(
         Ok(admitted) => admitted,
         Err(reason) => return Err(reason),
     };
-    let Some(permit) = server.connections.take() else { return Err(CloseReason::ServerFull) };
+    let permit = server.connections.take().filter(|_| !server.memory.is_over());
+    let Some(permit) = permit else { return Err(CloseReason::ServerFull) };
 
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {

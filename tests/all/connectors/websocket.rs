@@ -17,7 +17,7 @@ use wireplug::config::WebSocketConfig;
 use wireplug::{App, CodecSource, Listener, RunningServer, Session};
 use wireplug_core::codec::{Abilities, Codec, CodecError, CodecSession, Description, Instant, Peer};
 use wireplug_tests::raw::Raw;
-use wireplug_tests::{log, within};
+use wireplug_tests::{log, until, within};
 
 use super::netstring::codec::Lines;
 use super::{address, app, lines, run, serve, socket};
@@ -266,6 +266,7 @@ async fn health_checks_are_answered_where_that_is_wanted() {
             assert_eq!(status == wanted, health || request.starts_with("POST"), "{request}: {status}");
             while client.try_line().await.is_some() {}
         }
+        until("their ends", || async { server.stats().connections_open == 0 }).await;
         let closes = server.shutdown().await.closes;
         let probes = if health { 3 } else { 0 };
         assert_eq!(closes.get("client-closed").copied().unwrap_or_default(), probes, "{closes:?}");

@@ -1,8 +1,9 @@
-//! Codec files that other users could write.
+//! Codec files that other users could write, and files that are broken.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 use wireplug::CodecSource;
@@ -10,7 +11,7 @@ use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
-use wireplug_tests::{app, chain, log, versions};
+use wireplug_tests::{app, chain, log, versions, within};
 
 use super::{echo, slot};
 
@@ -72,4 +73,56 @@ async fn a_codec_that_anybody_can_write_is_refused_unless_it_is_pinned() {
     set_mode(&path, 0o644);
     assert!(slot(&server).reload().await.expect("it is mended").is_some());
     assert_eq!(warned(), 2);
+}
+
+/// A server that starts again finds its codec's file broken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_good_version_serves_at_a_start_whose_file_is_broken() {
+    let (folder, cache) = (Folder::new("broken"), Folder::new("broken-cache"));
+    set_mode(cache.root(), 0o700);
+    let path = folder.path("lines.wasm");
+    let source = || CodecSource::file(&path, json!({}));
+    let start = async |cached: bool| {
+        let mut setup = server::setup();
+        setup.compile.cache = cached.then(|| cache.root().to_owned());
+        server::try_serve(app::with_guests(), setup, [source()]).await
+    };
+    let refused = async |cached: bool| start(cached).await.err().expect("it is refused").to_string();
+    fs::write(&path, b"no component").expect("room on the disk");
+    assert!(refused(true).await.starts_with("cannot load the codec "), "nothing is kept yet");
+
+    fs::write(&path, Guest::new("lines").build()).expect("room on the disk");
+    drop(start(true).await.expect("it is good"));
+    // A swap by the file is kept too.
+    let running = start(true).await.expect("it is good");
+    let second = Guest::new("second").build();
+    fs::write(&path, &second).expect("room on the disk");
+    within("the swap", async {
+        while slot(&running).status().current < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    running.shutdown().await;
+
+    fs::write(&path, b"no component").expect("room on the disk");
+    // Without a cache nothing is kept, and a check reports the file.
+    assert!(refused(false).await.starts_with("cannot load the codec "));
+    let server = start(true).await.expect("the last good version");
+    echo(&mut Raw::connect(&server.tcp()).await, "served").await;
+    let generation = slot(&server).status().generations.swap_remove(0);
+    assert_eq!(generation.sha256, Some(versions::digest(&second)));
+    assert_eq!(generation.origin, format!("the last good version of {}", path.display()));
+    let sha256 = versions::digest(&second).to_string();
+    assert_eq!(log::lines(&["ERROR", "THE LAST GOOD VERSION SERVES", &sha256]).len(), 1);
+
+    // The file is mended while the server runs.
+    fs::write(&path, Guest::new("third").build()).expect("room on the disk");
+    within("the swap", async {
+        while slot(&server).status().current < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    server.shutdown().await;
 }

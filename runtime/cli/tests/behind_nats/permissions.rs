@@ -35,8 +35,14 @@ impl Strict {
     }
 
     async fn node(&self) -> RunningServer {
+        self.node_with("_INBOX").await
+    }
+
+    /// Starts a node that hears replies below this prefix.
+    async fn node_with(&self, inbox_prefix: &str) -> RunningServer {
         wireplug_tests::log::init();
         let config = NatsConfig {
+            inbox_prefix: inbox_prefix.to_owned(),
             user: Some("node".to_owned()),
             password_file: Some(self.folder.path("password")),
             node: Some("strict".to_owned()),
@@ -104,6 +110,21 @@ async fn a_subscription_that_was_taken_away_is_made_again() {
     // A refusal that repeats is not logged each time.
     let lines = wireplug_tests::log::lines(&["NATS does not let this node hear", "_INBOX"]);
     assert!((1..=8).contains(&lines.len()), "{lines:?}");
+}
+
+/// Neither the replies of services nor those of other nodes need `_INBOX.>` then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_come_below_the_configured_prefix() {
+    let strict = Strict::start("strict-inbox");
+    let own = ["nodes.inbox.>", "wireplug.clients.>", "wireplug.nodes.*"];
+    strict.allow(&["wireplug.>", "nodes.inbox.>"], &own);
+    let service = strict.nats.client().await;
+    serve(&service, "wireplug.requests.chat.>", echo_headers).await;
+    let (node, _other) = (strict.node_with("nodes.inbox").await, strict.node_with("nodes.inbox").await);
+    let mut ann = client(&node).await;
+    address(&mut ann).await;
+    until("the nodes to hear each other", || async { node.nodes().status().await.len() == 2 }).await;
+    assert_eq!(problem(&node).await, None);
 }
 
 /// A node reports that it may not subscribe, and subscribes as soon as it may.

@@ -84,7 +84,11 @@ fn logs_without_colours_into_a_file() {
     assert_eq!(server.exit_code(), Some(0));
 
     let log = fs::read_to_string(log).expect("there is a log");
-    assert!(log.contains(" INFO connection{id=1 ") && !log.contains('\x1b'), "{log}");
+    assert!(
+        log.contains(" INFO connection{codec=pomelo id=1 listener=hybrid://127.0.0.1:")
+            && !log.contains('\x1b'),
+        "{log}"
+    );
 }
 
 #[test]

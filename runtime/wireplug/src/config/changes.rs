@@ -92,7 +92,14 @@ impl Config {
                 put(&mut after, difference.key.steps(), difference.old);
             }
         }
-        serde_json::from_value(after).expect("each value comes from a configuration")
+        let mut after: Self = serde_json::from_value(after).expect("each value comes from a configuration");
+        // A listener keeps its codec until a restart, and with it the table of the codec.
+        for name in after.listeners.iter().filter_map(|listener| listener.codec.as_ref()) {
+            if let Some(codec) = self.codecs.get(name) {
+                after.codecs.entry(name.clone()).or_insert_with(|| codec.clone());
+            }
+        }
+        after
     }
 }
 
@@ -210,11 +217,8 @@ impl Difference {
 
     /// Returns the names of the steps. An index is an empty name.
     pub(crate) fn names(&self) -> Vec<&str> {
-        let name = |step| match step {
-            &Step::Name(ref name) => name.as_str(),
-            Step::Index(_) => "",
-        };
-        self.key.steps().iter().map(name).collect()
+        let steps = self.key.steps().iter();
+        steps.map(|step| if let Step::Name(name) = step { name.as_str() } else { "" }).collect()
     }
 
     fn may_be_secret(&self) -> bool {
@@ -346,5 +350,18 @@ mod tests {
         let left: Vec<String> = after.changes(&new).into_iter().map(|change| change.key).collect();
         assert_eq!(left, ["control", "server.max-awake", "listeners[0].options"]);
         assert!(after.changes(&new).iter().all(|change| change.effect == Effect::Restart));
+    }
+
+    #[test]
+    fn a_listener_keeps_the_table_of_its_codec() {
+        let new = config(|config| {
+            config["codecs"] = json!({ "sio": { "builtin": "sio" } });
+            for listener in config["listeners"].as_array_mut().expect("a list") {
+                listener["codec"] = json!("sio");
+            }
+        });
+        let after = config(|_| ()).after_reload(&new);
+        assert!(after.codecs.contains_key("pomelo") && after.codecs.contains_key("sio"));
+        assert!(after.listeners.iter().all(|listener| listener.codec.as_deref() == Some("pomelo")));
     }
 }

@@ -25,6 +25,11 @@ pub struct NatsConfig {
     #[serde(default = "prefix")]
     #[schemars(with = "units::SubjectPrefix")]
     pub prefix: String,
+    /// The beginning of the subjects on which this node hears replies. NATS permissions can then
+    /// tell the replies to nodes from those to other programs.
+    #[serde(default = "inbox_prefix")]
+    #[schemars(with = "units::SubjectPrefix")]
+    pub inbox_prefix: String,
     /// The beginning of the name of this node. Random letters and digits follow, so that each start
     /// creates a new node. The default is the name of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,12 +73,17 @@ fn prefix() -> String {
     "wireplug".to_owned()
 }
 
+fn inbox_prefix() -> String {
+    "_INBOX".to_owned()
+}
+
 impl NatsConfig {
     /// Creates a configuration for this server, `nats://HOST:PORT`, with the defaults.
     pub fn at(server: &str) -> Self {
         Self {
             servers: vec![server.to_owned()],
             prefix: prefix(),
+            inbox_prefix: inbox_prefix(),
             node: None,
             credentials_file: None,
             token_file: None,

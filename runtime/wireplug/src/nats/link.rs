@@ -243,6 +243,7 @@ async fn new_client(
         async move { observer.credentials(spawn_blocking(move || credentials.read(&nonce)).await) }
     })
     .name("wireplug")
+    .custom_inbox_prefix(config.inbox_prefix.clone())
     .no_echo()
     .retry_on_initial_connect()
     .max_reconnects(None)
@@ -328,7 +329,7 @@ pub(super) fn node(configured: Option<&str>) -> String {
 
 /// Returns the prefix of the subjects of replies to this node. No other node has the same prefix,
 /// and nobody can guess it.
-pub(super) fn inbox() -> String {
+pub(super) fn inbox(prefix: &str) -> String {
     let random = || getrandom::u64().unwrap_or_else(|_| std::process::id().into());
-    format!("_INBOX.{:016x}{:016x}", random(), random())
+    format!("{prefix}.{:016x}{:016x}", random(), random())
 }

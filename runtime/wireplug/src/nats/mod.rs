@@ -148,7 +148,7 @@ impl Nats {
         certificates: Certificates,
     ) -> anyhow::Result<Starting> {
         let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
-        let inbox = link::inbox();
+        let inbox = link::inbox(&config.inbox_prefix);
         let heard = [format!("{inbox}.*"), subjects.clients(), subjects.nodes("*")];
         let link = Link::connect(config, certificates, heard).await?;
         let (outgoing, queue) = Outgoing::new(subjects.clone(), link.clone());

@@ -253,6 +253,7 @@ impl Connection {
         }) {
             self.session.close(CloseReason::OverRate);
         }
+        self.session.outbox().note_output(self.codec.output().len());
         let whole_packet = tally.packets_in > 0;
         let waits = self.codec.held_until().is_some();
         let verified = self.transport.is_address_verified();

@@ -1,26 +1,19 @@
-//! Applies a changed configuration to a running server, all of it or nothing.
-//!
-//! Everything that can fail comes first: codecs are loaded, addresses are bound, connectors take
-//! their options. Only then clients, sessions and codecs see the change.
+//! A changed configuration for a running server. `steps` applies it, all of it or nothing.
 
-use std::collections::BTreeSet;
+mod steps;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
-use tracing::error;
 
-use super::listener::{DefaultCodecs, Resolved};
-use super::listeners::{Bound, Common, Listening};
-use super::running::Running;
+use super::listener::DefaultCodecs;
+use super::listeners::Common;
 use super::slots::Slots;
-use super::{ListenerSettings, RunningServer, StartError, accept_limits, descriptors, from_config};
+use super::{RunningServer, StartError};
 use crate::audit::{Actor, Outcome, Record};
-use crate::config::{Change, Config, Difference, Effect, ListenerConfig, Problems, ServerConfig, matched};
-use crate::slot::{Replacement, Slot, SwapError, SwapReport};
-use wireplug_base::Chain;
-use wireplug_connectors::ListenOptions;
+use crate::config::{Change, Config, Effect, Problems};
+use crate::slot::{SwapError, SwapReport};
 
 /// What a reload needs, and what it leaves for the next one.
 pub(super) struct Reloading {
@@ -103,12 +96,14 @@ impl RunningServer {
     /// Keys that need a restart are reported and not applied. Paths in the configuration are
     /// relative to `directory`.
     ///
-    /// Returns when each session is where it belongs.
+    /// Returns when each session is where it belongs. If the future is dropped, the reload still
+    /// runs to its end.
     ///
     /// # Errors
     /// Returns an error if anything cannot be applied. Nothing has changed then.
     pub async fn reload(&self, config: &Config, directory: &Path) -> Result<ReloadReport, ReloadError> {
-        self.0.reload(Actor::reload(), config, directory).await
+        let (running, config, directory) = (Arc::clone(&self.0), config.clone(), directory.to_owned());
+        whole(async move { running.reload(Actor::reload(), &config, &directory).await }).await
     }
 
     /// Returns what [`RunningServer::reload`] would change. Loads no codec, and opens no socket.
@@ -131,10 +126,14 @@ impl RunningServer {
     /// Returns the errors of [`RunningServer::reload`], and [`ReloadError::NoFile`] if there is no
     /// file.
     pub async fn reload_file(&self) -> Result<ReloadReport, ReloadError> {
-        let reloaded = self.0.reload_file(Actor::reload()).await;
-        let record = Record::new(Actor::reload(), "reload-config", "");
-        self.0.audit.write(record.of(&reloaded, |report, _| report.outcome()));
-        reloaded
+        let running = Arc::clone(&self.0);
+        let reload = async move {
+            let record = Record::new(Actor::reload(), "reload-config", "");
+            let reloaded = running.reload_file(Actor::reload()).await;
+            running.audit.write(record.of(&reloaded, |report, _| report.outcome()));
+            reloaded
+        };
+        whole(reload).await
     }
 
     /// Reads the source of each codec again, as [`Slot::reload`](crate::slot::Slot::reload) does,
@@ -151,29 +150,11 @@ impl RunningServer {
     }
 }
 
-/// The steps of a reload that were prepared, and are not made yet.
-#[derive(Default)]
-struct Steps {
-    replacements: Vec<(Slot, Record, Replacement)>,
-    /// The listeners of the configuration, in its order.
-    listeners: Vec<Next>,
-    /// Connectors that have taken other options, with those that they had.
-    updated: Vec<(Listening, ListenOptions)>,
-}
-
-/// A listener as it will be.
-enum Next {
-    New(Bound),
-    Same(Listening),
-    Changed(Listening, ListenerSettings),
-}
-
-/// The configurations before and after a reload.
-struct Turn<'a> {
-    current: &'a Config,
-    after: &'a Config,
-    /// The directory of the paths in both.
-    directory: &'a Path,
+/// Runs a reload to its end, even if the caller stops waiting for it.
+async fn whole(
+    reload: impl Future<Output = Result<ReloadReport, ReloadError>> + Send + 'static,
+) -> Result<ReloadReport, ReloadError> {
+    tokio::spawn(reload).await.expect("a reload does not panic")
 }
 
 impl ReloadReport {
@@ -181,268 +162,4 @@ impl ReloadReport {
         let applied = self.changes.iter().any(|change| change.effect != Effect::Restart);
         if applied || !self.swaps.is_empty() { Outcome::Done } else { Outcome::Unchanged }
     }
-}
-
-impl Running {
-    pub(crate) async fn reload_file(&self, actor: Actor) -> Result<ReloadReport, ReloadError> {
-        let (file, config) = self.read_file(None).await?;
-        let report = self.reload(actor, &config, file.directory()).await?;
-        if let Some(config) = &self.reloading.lock().await.config {
-            file.applied(config);
-        }
-        Ok(report)
-    }
-
-    #[cfg(feature = "control")]
-    pub(crate) async fn preview_file(&self, text: Option<String>) -> Result<ReloadReport, ReloadError> {
-        let (file, config) = self.read_file(text).await?;
-        self.preview(&config, file.directory()).await
-    }
-
-    async fn read_file(&self, text: Option<String>) -> Result<(Arc<dyn ConfigFile>, Config), ReloadError> {
-        let file = self.reloading.lock().await.file.clone().ok_or(ReloadError::NoFile)?;
-        let of = Arc::clone(&file);
-        // The file may be on a slow disk.
-        let read = spawn_blocking(move || of.read(text.as_deref()));
-        Ok((file, read.await.expect("reading does not panic")?))
-    }
-
-    pub(crate) async fn preview(
-        &self,
-        config: &Config,
-        directory: &Path,
-    ) -> Result<ReloadReport, ReloadError> {
-        let reloading = self.reloading.lock().await;
-        let current = reloading.config.as_ref().ok_or(ReloadError::NotConfigured)?;
-        self.check(config, directory).await?;
-        Ok(ReloadReport { changes: self.changes(current, config), ..ReloadReport::default() })
-    }
-
-    pub(crate) async fn reload(
-        &self,
-        actor: Actor,
-        config: &Config,
-        directory: &Path,
-    ) -> Result<ReloadReport, ReloadError> {
-        let mut reloading = self.reloading.lock().await;
-        let reloading = &mut *reloading;
-        let current = reloading.config.clone().ok_or(ReloadError::NotConfigured)?;
-        self.check(config, directory).await?;
-        let changes = self.changes(&current, config);
-        let after = current.after_reload(config);
-        let turn = Turn { current: &current, after: &after, directory };
-
-        let slots = reloading.slots.len();
-        let mut steps = Steps::default();
-        if let Err(error) = self.prepare(reloading, &turn, &actor, &mut steps).await {
-            undo(steps).await;
-            reloading.slots.truncate(slots);
-            return Err(error);
-        }
-        let (swaps, overtaken) = self.make(reloading, &turn, steps).await;
-        reloading.config = Some(after);
-        Ok(ReloadReport { changes, swaps, overtaken })
-    }
-
-    /// Checks a configuration as a start does.
-    async fn check(&self, config: &Config, directory: &Path) -> Result<(), Problems> {
-        let (config, directory) = (config.clone(), directory.to_owned());
-        let connectors = self.state.connectors.clone();
-        // The check reads files, which may be on a slow disk.
-        let check = spawn_blocking(move || config.check(&directory, &connectors));
-        check.await.expect("a check does not panic")
-    }
-
-    /// Returns the differences between two configurations, with the connections that each concerns.
-    fn changes(&self, current: &Config, new: &Config) -> Vec<Change> {
-        let listening = self.configured(current);
-        let slots = self.slots.all();
-        let concerned = |difference: &Difference| match *difference.names() {
-            ["listeners", _, "access", "allow" | "deny"] => {
-                let access = difference.listener().map(|index| &new.listeners[index].access)?;
-                Some(listening[difference.old_listener()?].as_ref()?.context.admission.refused_by(access))
-            }
-            ["listeners", _, "limits", _] => {
-                Some(listening[difference.old_listener()?].as_ref()?.connections())
-            }
-            ["codecs", name, _] => Some(slots.iter().find(|slot| slot.name() == name)?.sessions() as u64),
-            _ => None,
-        };
-        let counted = |difference: &Difference| {
-            let mut change = difference.change();
-            if change.effect == Effect::AtOnce {
-                change.connections = concerned(difference).unwrap_or_default();
-            }
-            change
-        };
-        current.differences(new).iter().map(counted).collect()
-    }
-
-    /// Returns the listener of each entry in the configuration of the server.
-    fn configured(&self, current: &Config) -> Vec<Option<Listening>> {
-        let open = self.listeners.all();
-        let places = matched(open.iter().map(|listening| &*listening.configured), urls(current));
-        places.into_iter().map(|place| place.map(|place| open[place].clone())).collect()
-    }
-
-    /// Prepares everything that can fail.
-    async fn prepare(
-        &self,
-        reloading: &mut Reloading,
-        turn: &Turn<'_>,
-        actor: &Actor,
-        steps: &mut Steps,
-    ) -> Result<(), ReloadError> {
-        // The codecs come first, because loading takes longest.
-        for (name, codec) in &turn.after.codecs {
-            let Some(slot) = reloading.slots.named(name) else { continue };
-            let record = slot.record(actor.clone(), "reload");
-            match slot.prepare(from_config::source(name, codec, turn.directory)).await {
-                Ok(replacement) => steps.replacements.push((slot.clone(), record, replacement)),
-                Err(source) => {
-                    let codec = name.clone();
-                    slot.audit_refused(record, &source);
-                    return Err(ReloadError::Codec { codec, source });
-                }
-            }
-        }
-        let configured = self.configured(turn.current);
-        let places = matched(urls(turn.current), urls(turn.after));
-        for (listener, place) in turn.after.listeners.iter().zip(places) {
-            let before =
-                place.and_then(|place| Some((&turn.current.listeners[place], configured[place].clone()?)));
-            let next = match before {
-                None => {
-                    let resolved = self.resolve(reloading, turn, listener)?;
-                    let slot = match reloading.slots.named(&resolved.codec.settings.name) {
-                        Some(slot) if resolved.named => slot.clone(),
-                        _ => reloading.slots.of(resolved.codec.clone(), resolved.named).await?,
-                    };
-                    Next::New(Bound::bind(resolved, slot, &turn.after.server, &reloading.common).await?)
-                }
-                Some((before, listening)) if before == listener => Next::Same(listening),
-                Some((before, listening)) => {
-                    let options = |listener| {
-                        let resolved = self.resolve(reloading, turn, listener)?;
-                        Ok::<_, StartError>(resolved.options(&turn.after.server, &reloading.common))
-                    };
-                    let had = options(before)?;
-                    listening.update(options(listener)?).await?;
-                    steps.updated.push((listening.clone(), had));
-                    let (limits, access) = (listener.limits, listener.access.clone());
-                    Next::Changed(listening, ListenerSettings { limits, access })
-                }
-            };
-            steps.listeners.push(next);
-        }
-        Ok(())
-    }
-
-    fn resolve(
-        &self,
-        reloading: &Reloading,
-        turn: &Turn<'_>,
-        listener: &ListenerConfig,
-    ) -> Result<Resolved, StartError> {
-        // A listener whose codec was taken out of the file keeps it until a restart.
-        let codec = listener.codec.as_ref().and_then(|name| {
-            let codec = turn.after.codecs.get(name).or_else(|| turn.current.codecs.get(name))?;
-            Some(from_config::source(name, codec, turn.directory))
-        });
-        let listener = from_config::listener(listener, codec, turn.directory);
-        listener.resolve(&self.state.connectors, &reloading.default_codecs)
-    }
-
-    /// Makes what was prepared. Returns the swaps, and the codecs that stay as they were.
-    async fn make(
-        &self,
-        reloading: &mut Reloading,
-        turn: &Turn<'_>,
-        steps: Steps,
-    ) -> (Vec<SwapReport>, Vec<(String, String)>) {
-        let Steps { replacements, listeners, updated: _ } = steps;
-        let configured = self.configured(turn.current);
-        // The settings come first: a client that they refuse goes before its session moves.
-        let listeners: Vec<Listening> = listeners
-            .into_iter()
-            .map(|next| match next {
-                Next::New(bound) => bound.open(&self.state, &self.stop, &self.tasks),
-                Next::Same(listening) => listening,
-                Next::Changed(listening, settings) => {
-                    listening.context.settings.set(settings);
-                    listening
-                }
-            })
-            .collect();
-        let stays = |one: &Listening| listeners.iter().any(|other| Arc::ptr_eq(&one.context, &other.context));
-        for gone in configured.iter().flatten().filter(|listening| !stays(listening)) {
-            gone.close(&reloading.common.certificates);
-        }
-        // Listeners that were added by code are in no configuration.
-        let is_configured = |one: &Listening| {
-            configured.iter().flatten().any(|other| Arc::ptr_eq(&one.context, &other.context))
-        };
-        let others = self.listeners.all().into_iter().filter(|listening| !is_configured(listening));
-        let listeners: Vec<Listening> = others.chain(listeners).collect();
-        self.set_server(turn, &listeners);
-        self.nodes.set_services(&turn.after.services);
-        self.state.sessions.wake_all();
-
-        let listed = self.slots.all();
-        for slot in reloading.slots.all() {
-            if !listed.iter().any(|other| other.name() == slot.name()) {
-                self.slots.add(slot, &self.stop, &self.tasks);
-            }
-        }
-        let used: BTreeSet<&str> = listeners.iter().map(|listening| listening.context.slot.name()).collect();
-        for name in listed.iter().map(Slot::name).filter(|name| !used.contains(name)) {
-            self.slots.retire(name);
-            reloading.slots.forget(name);
-        }
-        self.listeners.set(listeners);
-
-        let (mut swaps, mut overtaken) = (Vec::new(), Vec::new());
-        for (slot, record, replacement) in replacements {
-            let replaced = slot.replace(replacement).await;
-            slot.audit_reload(record, &replaced);
-            match replaced {
-                Ok(report) => swaps.extend(report),
-                Err(error) => overtaken.push((slot.name().to_owned(), Chain::of(&error).to_string())),
-            }
-        }
-        (swaps, overtaken)
-    }
-
-    /// Replaces the settings for all listeners together.
-    fn set_server(&self, turn: &Turn<'_>, listeners: &[Listening]) {
-        let (before, after) = (&turn.current.server, &turn.after.server);
-        if before == after {
-            return;
-        }
-        let open = listeners.iter().map(Listening::connections).sum();
-        let descriptors = listeners.iter().map(|listening| listening.descriptors);
-        let max = descriptors::limit_connections(after.max_connections, descriptors, open);
-        self.state.connections.set_max(max);
-        self.state.accept_rate.set(&accept_limits(after), &self.state.time);
-        self.state.config.set(ServerConfig { max_connections: max, ..after.clone() });
-    }
-}
-
-/// Takes back what was prepared.
-async fn undo(steps: Steps) {
-    for (listening, options) in steps.updated.into_iter().rev() {
-        if let Err(error) = listening.update(options).await {
-            let error = Chain::of(&error).to_string();
-            error!(url = listening.url, error, "a listener cannot go back to the options that it had");
-        }
-    }
-    for next in steps.listeners {
-        if let Next::New(bound) = next {
-            bound.abandon();
-        }
-    }
-}
-
-fn urls(config: &Config) -> impl Iterator<Item = &str> {
-    config.listeners.iter().map(|listener| &*listener.url)
 }

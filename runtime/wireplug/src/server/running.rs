@@ -98,8 +98,9 @@ impl RunningServer {
     /// Stops the server and returns the last counts.
     ///
     /// The server accepts no more clients and cancels loads that compile in a worker or wait for
-    /// one. It closes its sessions, over the time of [`ServerConfig::drain_spread`]: it answers the requests in flight, sends each client the farewell of its codec, and
-    /// closes. Connections that have not ended after [`ServerConfig::drain_timeout`] are cut off.
+    /// one. It closes its sessions, over the time of [`ServerConfig::drain_spread`]: it answers the
+    /// requests in flight, sends each client the farewell of its codec, and closes. Connections
+    /// that have not ended after [`ServerConfig::drain_timeout`] are cut off.
     ///
     /// [`ServerConfig::drain_spread`]: crate::config::ServerConfig::drain_spread
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout

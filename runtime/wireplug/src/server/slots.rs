@@ -35,6 +35,8 @@ pub(super) struct Slots {
     loaded: Vec<(CodecSource, Slot)>,
     /// The linear memory that each sandbox may have, in bytes.
     memory: usize,
+    /// Whether the last good version of a codec may take the place of a broken file.
+    pub(super) falls_back: bool,
 }
 
 impl Slots {
@@ -70,7 +72,7 @@ impl Slots {
         // Shadows have a limit of their own, so that a session that moves always finds a sandbox.
         let shadows = Places::new(headroom as usize, "shadows", "`max-awake` under [server]");
         let resources = Arc::new(SlotResources { engine, routes, shadows, audit: Arc::default() });
-        Ok(Self { resources, loaded: Vec::new(), memory })
+        Ok(Self { resources, loaded: Vec::new(), memory, falls_back: false })
     }
 
     /// Returns the slot with this name, if there is one.
@@ -113,7 +115,8 @@ impl Slots {
         let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
         // The load runs on a thread that may block for seconds, so that the start can be cancelled
         // meanwhile.
-        let loading = spawn_blocking(move || Slot::load(&renamed, resources));
+        let falls_back = self.falls_back;
+        let loading = spawn_blocking(move || Slot::load(&renamed, resources, falls_back));
         let slot = loading.await.map_err(|error| StartError::Panicked(error.into()))??;
         self.loaded.push((source, slot.clone()));
         Ok(slot)

@@ -13,6 +13,7 @@ use super::awake::AwakeLimit;
 use super::listener::Resolved;
 use super::listeners::{Bound, Common, Listeners};
 use super::live::Live;
+use super::memory::MemoryBudget;
 use super::reload::Reloading;
 use super::running::Running;
 use super::slots::{SlotList, Slots};
@@ -78,12 +79,15 @@ impl Server {
         )?;
         let common = Common { certificates: certificates.clone(), time: RunningTime::default(), health };
         let mut bound = Vec::new();
+        slots.falls_back = true;
         for listener in listeners {
             let slot = slots.of(listener.codec.clone(), listener.named).await?;
             bound.push(Bound::bind(listener, slot, &config, &common).await?);
         }
+        slots.falls_back = false;
 
         let time = common.time.clone();
+        let memory = MemoryBudget::new(config.max_memory);
         let awake = AwakeLimit::new(config.awake_limit(), time.now());
         let state = Arc::new(ServerState {
             connectors,
@@ -104,11 +108,16 @@ impl Server {
             time: common.time.clone(),
             spare: SpareDescriptor::open(),
             awake,
+            memory,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let listening = bound.into_iter().map(|bound| bound.open(&state, &stop, &tasks)).collect();
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(time.keep()).await });
+        let (limited, stopped) = (Arc::clone(&state), stop.clone());
+        tasks.spawn(async move {
+            stopped.run_until_cancelled(limited.memory.keep(&limited.sessions)).await;
+        });
         let list = Arc::new(SlotList::default());
         slots.all().for_each(|slot| list.add(slot, &stop, &tasks));
         let nodes = joining.start(&state, &list, &compiler);

@@ -69,6 +69,9 @@ pub enum CloseReason {
     /// A push did not fit into the client's outbox.
     #[error("a push did not fit into the outbox")]
     Overflow,
+    /// The server is short of memory, and much data waits for the client.
+    #[error("the server is short of memory, and much waits for this client")]
+    ShortOfMemory,
     /// The application disconnected the client.
     #[error("kicked: {0}")]
     Kicked(Reason),
@@ -145,6 +148,7 @@ impl CloseReason {
             CloseReason::WriteTimeout => "write-timeout",
             CloseReason::OverRate => "over-rate",
             CloseReason::Overflow => "overflow",
+            CloseReason::ShortOfMemory => "short-of-memory",
             CloseReason::Kicked(_) => "kicked",
             CloseReason::Displaced => "displaced",
             CloseReason::Suspended => "suspended",

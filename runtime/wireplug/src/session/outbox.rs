@@ -63,6 +63,9 @@ struct OutboxState {
     /// The size of the messages that wait, in bytes. Written under the lock. The connection's task
     /// reads it without the lock, and is woken after each change.
     waiting: AtomicUsize,
+    /// The size of the encoded output that the client has not taken, in bytes, as the last turn of
+    /// the connection left it.
+    output: AtomicUsize,
     /// Pushes that were dropped and not counted yet. Written under the lock, and read without it.
     overflowed: AtomicU64,
     /// Whether the codec has still to learn of abandoned requests. Written under the lock, and read
@@ -96,6 +99,7 @@ impl Outbox {
         Self(Arc::new(OutboxState {
             contents: Mutex::new(contents),
             waiting: AtomicUsize::new(0),
+            output: AtomicUsize::new(0),
             overflowed: AtomicU64::new(0),
             has_abandoned: AtomicBool::new(false),
         }))
@@ -326,6 +330,16 @@ impl Outbox {
     /// Returns the size of the messages that wait, in bytes.
     pub(crate) fn waiting(&self) -> usize {
         self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Notes the size of the encoded output that waits, in bytes.
+    pub(crate) fn note_output(&self, bytes: usize) {
+        self.0.output.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns how many bytes wait for the client, encoded or not.
+    pub(crate) fn waiting_in_all(&self) -> usize {
+        self.waiting() + self.0.output.load(Ordering::Relaxed)
     }
 
     /// Frees the memory of the queue, if no message waits.

@@ -170,6 +170,12 @@ impl Sessions {
         }
     }
 
+    /// Calls `f` with each session whose connection is open, established or not.
+    pub(crate) fn each_open(&self, f: impl FnMut(&Session)) {
+        let all = Arc::clone(&self.read().all);
+        all.values().for_each(f);
+    }
+
     /// Wakes the tasks of all connections.
     pub(crate) fn wake_all(&self) {
         let all = Arc::clone(&self.read().all);

@@ -95,11 +95,16 @@ impl SlotState {
             Ok((digest, options, loaded))
         })
         .await?;
-        let generation = loaded.map(|loaded| self.admit(&source, loaded, pin)).transpose()?;
+        let mut file = None;
+        let mut admit = |mut loaded: Loaded| {
+            file = loaded.file.take();
+            self.admit(&source, loaded, pin)
+        };
+        let generation = loaded.map(&mut admit).transpose()?;
         if let Some(generation) = &generation {
             self.fate_of_sessions(generation, None)?;
         }
-        Ok(Replacement { state: Arc::clone(self), ticket, source, digest, options, generation })
+        Ok(Replacement { state: Arc::clone(self), ticket, source, digest, options, generation, file })
     }
 
     /// Whether the current generation is this component with these options, and the pin lets it in.
@@ -118,6 +123,8 @@ pub(crate) struct Replacement {
     options: LoadOptions,
     /// `None` if the current generation was made of the same.
     generation: Option<Arc<Generation>>,
+    /// The content of the source's file, if it was loaded.
+    file: Option<Vec<u8>>,
 }
 
 impl Replacement {
@@ -144,6 +151,11 @@ impl Replacement {
                     continue;
                 }
             };
+            if let (Some(file), Some(name)) = (self.file, self.source.name_of_last_good()) {
+                let state = Arc::clone(&state);
+                // The disk may be slow. If it fails, the cache logs it.
+                tokio::task::spawn_blocking(move || state.resources.engine.set_last_good(&name, &file));
+            }
             *lock(&state.own) = self.source;
             return Ok(report);
         }

@@ -31,6 +31,8 @@ pub(super) struct Loaded {
     pub(super) options: LoadOptions,
     /// How long it took to load.
     pub(super) took: Duration,
+    /// The content of the file, if the codec comes from one.
+    pub(super) file: Option<Vec<u8>>,
 }
 
 /// A codec's options. Two are equal if the options were given alike and the secrets have the same
@@ -81,7 +83,7 @@ pub(super) struct Read<'a> {
 pub(super) fn read(source: &CodecSource) -> Result<Read<'_>, SourceError> {
     let (wasm, doubts) = match &source.kind {
         Kind::Native(_) => return Ok(Read { source, component: None, doubts: Vec::new() }),
-        Kind::Bytes(wasm) => (Cow::Borrowed(&wasm[..]), Vec::new()),
+        Kind::Bytes(wasm) | Kind::Kept(wasm, _) => (Cow::Borrowed(&wasm[..]), Vec::new()),
         Kind::File(path) => {
             let (wasm, doubts) = read_file(path).map_err(|error| {
                 let what = format!("cannot read the codec {}", path.display());
@@ -130,7 +132,13 @@ impl Read<'_> {
             };
             check_pin(None, pin)
                 .map_err(|why| SourceError::new(source.not_loaded(), SourceFault::Pin(why)))?;
-            return Ok(Loaded { codec: Arc::clone(codec), component: None, options, took: start.elapsed() });
+            return Ok(Loaded {
+                codec: Arc::clone(codec),
+                component: None,
+                options,
+                took: start.elapsed(),
+                file: None,
+            });
         };
         let load = || -> Result<WasmCodec, SourceFault> {
             check_pin(Some(component.digest), pin).map_err(SourceFault::Pin)?;
@@ -146,7 +154,17 @@ impl Read<'_> {
             Ok(codec)
         };
         let codec = load().map_err(|cause| SourceError::new(source.not_loaded(), cause))?;
-        Ok(Loaded { codec: Arc::new(codec), component: Some(component), options, took: start.elapsed() })
+        let file = match wasm {
+            Cow::Owned(file) => Some(file),
+            Cow::Borrowed(_) => None,
+        };
+        Ok(Loaded {
+            codec: Arc::new(codec),
+            component: Some(component),
+            options,
+            took: start.elapsed(),
+            file,
+        })
     }
 }
 

@@ -50,6 +50,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tracing::error;
 
 pub(crate) use self::admit::Replacement;
 pub(crate) use self::assignments::{Ack, Directive};
@@ -71,6 +72,7 @@ use self::sync::lock;
 use crate::audit::AuditLog;
 use crate::codec::shadow::Comparison;
 use crate::codec::{Carrier, Codec, CpuAccount, Digest, Options};
+use wireplug_base::Chain;
 use wireplug_connectors::SocketKinds;
 use wireplug_wasm::places::{Places, Tenant};
 use wireplug_wasm::{WasmEngine, WasmLoader};
@@ -125,15 +127,47 @@ impl Slot {
     /// Loads a source as the first generation. This compiles the component, so it must be called on
     /// a thread that may block for seconds.
     ///
+    /// If the codec's file is refused and `falls_back` is true, loads the last version of the file
+    /// that a server has loaded, and logs an error.
+    ///
     /// # Errors
     /// Returns an error if the codec is refused, with what is wrong and what to do.
-    pub(crate) fn load(source: &CodecSource, resources: Arc<SlotResources>) -> Result<Self, SourceError> {
+    pub(crate) fn load(
+        source: &CodecSource,
+        resources: Arc<SlotResources>,
+        falls_back: bool,
+    ) -> Result<Self, SourceError> {
         let settings = source.settings.clone();
         let loader = settings.loader(&resources.engine);
         let options = LoadOptions::resolve(source, &resources.routes)?;
-        let loaded = load::read(source)?.load(&loader, options, settings.pin, &settings.overrides)?;
+        let load = |source: &CodecSource| {
+            load::read(source)?.load(&loader, options.clone(), settings.pin, &settings.overrides)
+        };
+        let (of, mut loaded) = match load(source) {
+            Ok(loaded) => (source.clone(), loaded),
+            Err(refused) => {
+                let kept = source.last_good(&resources.engine).filter(|_| falls_back);
+                // If the version before is refused too, the reason is that of the file.
+                let Some((kept, loaded)) = kept.and_then(|kept| Some((kept.clone(), load(&kept).ok()?)))
+                else {
+                    return Err(refused);
+                };
+                let error = Chain::of(&refused).to_string();
+                let sha256 = loaded.component.map(|component| component.digest.to_string());
+                error!(
+                    slot = settings.name,
+                    sha256,
+                    error,
+                    "the codec's file is refused, and THE LAST GOOD VERSION SERVES: mend the file"
+                );
+                (kept, loaded)
+            }
+        };
+        if let (Some(file), Some(name)) = (loaded.file.take(), source.name_of_last_good()) {
+            resources.engine.set_last_good(&name, &file);
+        }
         Ok(Self(Arc::new_cyclic(|slot| {
-            let first = Generation::new(1, source, loaded, settings.faults, slot.clone());
+            let first = Generation::new(1, &of, loaded, settings.faults, slot.clone());
             SlotState {
                 own: Mutex::new(source.clone()),
                 settings,

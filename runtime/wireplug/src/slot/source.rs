@@ -48,6 +48,8 @@ pub struct CodecSource {
 pub(super) enum Kind {
     Bytes(Bytes),
     File(PathBuf),
+    /// The last version of a file that was loaded.
+    Kept(Bytes, PathBuf),
     Native(Arc<dyn Codec>),
 }
 
@@ -165,14 +167,28 @@ impl CodecSource {
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.kind {
             Kind::File(path) => Some(path),
-            Kind::Bytes(_) | Kind::Native(_) => None,
+            Kind::Bytes(_) | Kind::Kept(..) | Kind::Native(_) => None,
         }
+    }
+
+    /// Returns the last version of the source's file that a server has loaded, if it was kept.
+    pub(super) fn last_good(&self, engine: &WasmEngine) -> Option<Self> {
+        let kept = engine.last_good(&self.name_of_last_good()?)?;
+        let Kind::File(path) = &self.kind else { return None };
+        Some(Self { kind: Kind::Kept(kept, path.clone()), ..self.clone() })
+    }
+
+    /// Returns the name under which the content of the source's file is kept.
+    pub(super) fn name_of_last_good(&self) -> Option<String> {
+        let path = std::path::absolute(self.path()?).ok()?;
+        Some(format!("{}\0{}", path.display(), self.settings.name))
     }
 
     /// Returns the beginning of an error that says why the codec was not loaded.
     pub(super) fn not_loaded(&self) -> String {
         match &self.kind {
             Kind::File(path) => format!("cannot load the codec {}", path.display()),
+            Kind::Kept(_, path) => format!("cannot load the last good version of {}", path.display()),
             Kind::Bytes(_) | Kind::Native(_) => format!("cannot load the codec {}", self.settings.name),
         }
     }
@@ -182,6 +198,7 @@ impl CodecSource {
         match &self.kind {
             Kind::Bytes(_) => "memory".to_owned(),
             Kind::File(path) => path.display().to_string(),
+            Kind::Kept(_, path) => format!("the last good version of {}", path.display()),
             Kind::Native(_) => "native".to_owned(),
         }
     }

@@ -222,8 +222,8 @@ impl<'a> Reader<'a> {
         Ok(Some(Arc::new(dictionary)))
     }
 
-    /// Returns what is behind these pairs, or `None` if others are next. A session that wakes nearly
-    /// always has the dictionary of the options, so this compares without copying.
+    /// Returns what is behind these pairs, or `None` if others are next. A session that wakes
+    /// nearly always has the dictionary of the options, so this compares without copying.
     fn behind(&self, pairs: &[(u16, String)], count: u16) -> Option<&'a [u8]> {
         let mut reader = Reader(self.0);
         let same = usize::from(count) == pairs.len()

@@ -136,14 +136,15 @@ fn what_the_server_changes_by_itself_is_written_too_and_a_rotated_file_is_create
     let line = server.logged("a codec was changed");
     assert!(line.contains("who=\"changed-file\""), "{line}");
     // The line appears in the server's log before it appears in the file.
-    let first = wait_for("two lines of the audit log", PATIENCE, || {
-        Some(lines(&file)).filter(|lines| lines.len() == 2)
+    let first = wait_for("three lines of the audit log", PATIENCE, || {
+        Some(lines(&file)).filter(|lines| lines.len() == 3)
     });
     assert_eq!((&first[0]["who"], &first[0]["outcome"]), (&json!("reload"), &json!("unchanged")));
+    assert_eq!((&first[1]["change"], &first[1]["outcome"]), (&json!("reload-config"), &json!("unchanged")));
     fs::rename(&file, &rotated).expect("it can be renamed");
     assert_eq!(server.ask("POST", "/codecs/own/rollback", b"").0, 200);
     let (old, new) = (lines(&rotated), lines(&file));
-    assert_eq!(old[1]["who"], "changed-file");
-    assert_eq!(shape(&old[1]), ("swap", "done", Some(1), Some(2), false));
+    assert_eq!(old[2]["who"], "changed-file");
+    assert_eq!(shape(&old[2]), ("swap", "done", Some(1), Some(2), false));
     assert_eq!(new.iter().map(shape).collect::<Vec<_>>(), [("rollback", "done", Some(2), Some(1), false)]);
 }

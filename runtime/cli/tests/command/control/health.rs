@@ -26,7 +26,8 @@ fn says(answer: &str, status: &str, body: &str) {
 
 #[test]
 fn probes_are_answered_until_the_process_ends() {
-    let config = configured("health", "listen = '127.0.0.1:0'\n[health]\nlisten = '127.0.0.1:0'");
+    let rest = "[health]\nlisten = '127.0.0.1:0'\n[server]\ndrain-spread = '2s'";
+    let config = configured("health", &format!("listen = '127.0.0.1:0'\n{rest}"));
     let mut server = Controlled::with(&[&config]);
     let own = server.health.clone().expect("it has a port for health checks");
     for address in [&own, &server.control] {
@@ -42,7 +43,7 @@ fn probes_are_answered_until_the_process_ends() {
     // Everything else of the control API still needs its token.
     assert!(ask(&server.control, "GET /nodes").starts_with("HTTP/1.1 401 "));
 
-    // A client that does not close delays the end by a second.
+    // Its only session ends at the beginning of the two seconds.
     let _client = server.member();
     server.signal(Signal::TERM);
     let draining = wait_for("the drain", PATIENCE, || {

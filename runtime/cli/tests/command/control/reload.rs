@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wireplug_tests::running::Signal;
 
-use super::{Controlled, file, noted, secret, text_of};
+use super::{Controlled, file, noted, run, secret, text_of};
 
 fn configuration(component: &str, heartbeat: u32, rest: &str) -> String {
     format!(
@@ -130,4 +130,84 @@ fn a_configuration_that_is_never_read_to_its_end_holds_nobody_up() {
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code(), Some(0));
     fs::remove_file(&config).expect("it is there");
+}
+
+/// Runs `wireplug` with the control API of a server.
+fn with(server: &Controlled, arguments: &[&str]) -> Result<String, String> {
+    let url = format!("http://{}", server.control);
+    run(&[arguments, &["--control", &url]].concat()).map(|said| said.trim_end().to_owned())
+}
+
+#[test]
+fn by_command_and_all_of_it_or_nothing() {
+    let one = "command-one.wasm";
+    file(one, noted("one"));
+    let config = file("command.toml", configuration(one, 30, ""));
+    let server = Controlled::with(&[text_of(&config)]);
+    assert_eq!(
+        with(&server, &["reload"]),
+        Ok("nothing differs from the configuration of the server".to_owned())
+    );
+
+    let changes = "[[listeners]]\nurl = 'ws://127.0.0.1:0'\ncodec = 'chat'\n[server]\nmax-awake = 5";
+    let next = file("command-next.toml", configuration(one, 20, changes));
+    let wanted = "codecs.chat.options: differs; at once
+listeners[1]: ws://127.0.0.1:0 is new; at once
+server.max-awake: 5 is new; needs a restart
+a reload would apply it, but for 1 that need a restart";
+    let sorted = |text: String| {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let said = with(&server, &["config", "diff", text_of(&next)]).expect("it is valid");
+    assert_eq!(sorted(said), sorted(wanted.to_owned()));
+    // Nothing has happened yet, and the file of the server is the same.
+    assert_eq!(server.ask("GET", "/codecs/chat", b"").1["current"], 1);
+    assert!(with(&server, &["reload", "--dry-run"]).is_ok_and(|said| said.starts_with("nothing differs")));
+
+    fs::rename(&next, &config).expect("it is there");
+    let done = with(&server, &["reload"]).expect("it is applied");
+    assert!(done.contains("codec chat: generation 1 -> 2"), "{done}");
+    assert!(done.ends_with("applied, but for 1 that need a restart"), "{done}");
+
+    // A port that is taken: the codec stays as it is.
+    let taken = format!("[[listeners]]\nurl = '{}'\ncodec = 'chat'", server.urls[0]);
+    fs::write(&config, configuration(one, 10, &taken)).expect("it can be written");
+    let why = with(&server, &["reload"]).expect_err("the port is taken");
+    assert!(why.contains(&format!("cannot listen on {}", server.urls[0])), "{why}");
+    assert_eq!(server.ask("GET", "/codecs/chat", b"").1["current"], 2);
+    let why = with(&server, &["config", "diff", "no-such-file.toml"]).expect_err("there is none");
+    assert!(why.contains("no-such-file.toml: it cannot be read"), "{why}");
+    let bad = file("command-bad.toml", "app = 'demo'\nlistners = []");
+    let why = with(&server, &["config", "diff", text_of(&bad)]).expect_err("it is no configuration");
+    assert!(why.contains("listners: this key is unknown"), "{why}");
+    assert_eq!(
+        server.refused("POST", "/reload", b"app = 'demo'", 400).split(':').next(),
+        Some("a reload reads the server's own file")
+    );
+
+    let without = Controlled::start();
+    let why = with(&without, &["reload"]).expect_err("it has no file");
+    assert!(why.contains("the server was started without a configuration file"), "{why}");
+}
+
+#[test]
+fn the_log_changes_its_level_and_its_format() {
+    let one = "log-one.wasm";
+    file(one, noted("one"));
+    let config = file("log.toml", configuration(one, 30, ""));
+    let server = Controlled::with(&[text_of(&config)]);
+    let member = server.member();
+    let json = "[log]\nlevel = 'debug'\nformat = 'json'";
+    fs::write(&config, configuration(one, 30, json)).expect("it can be written");
+    server.signal(Signal::HUP);
+    // The end of a client that the client wants is a line at this level alone. Its connection began
+    // when lines were text.
+    server.logged("log.format: text -> json; at once");
+    drop(member);
+    let line = server.logged("\"closed\"");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+    assert_eq!((&line["level"], &line["cause"]), (&"DEBUG".into(), &"client-closed".into()), "{line}");
+    assert!(line["span"]["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
 }

@@ -58,7 +58,7 @@ fn each_line_of_a_server_is_json() {
     assert_eq!(counts["log"]["left_out"], 0);
 
     server.signal(Signal::HUP);
-    next(&server.log, "reloaded: nothing has changed");
+    next(&server.log, "reloaded: nothing differs");
     let broken = CONFIGURATION.replace("'json'", "7").replace("codec =", "codecs =") + "'mistake\u{7}' = 1\n";
     fs::write(server.file(), broken).expect("it can be written");
     server.signal(Signal::HUP);
