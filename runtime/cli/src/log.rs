@@ -7,13 +7,17 @@ use std::env::{self, VarError};
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use serde_json::json;
-use tracing::Level;
+use tracing::callsite::rebuild_interest_cache;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use wireplug::config::{LogConfig, LogFormat, LogLevel};
 
 use self::format::LineFormat;
@@ -77,8 +81,7 @@ pub(super) fn format_in(file: &Path) -> Option<LogFormat> {
 /// environment variable, which overrides the configured level, has an invalid value.
 fn begin(config: &LogConfig, writer: BoxMakeWriter) -> (SetLog, Option<String>) {
     let is_json = Arc::new(AtomicBool::new(config.format == LogFormat::Json));
-    let (filter, problem) = filter(config.level, env::var(VARIABLE));
-    let log = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         // Colours are only for terminals. In a file or a journal their escape sequences would be
         // noise.
         .with_ansi(are_colours_wanted())
@@ -86,17 +89,48 @@ fn begin(config: &LogConfig, writer: BoxMakeWriter) -> (SetLog, Option<String>) 
         .log_internal_errors(false)
         .fmt_fields(JsonFields::new())
         .event_format(LineFormat::new(Arc::clone(&is_json)))
-        .with_writer(writer)
-        .with_env_filter(filter)
-        .with_filter_reloading();
-    let handle = log.reload_handle();
-    log.init();
+        .with_writer(writer);
+    let variable = env::var(VARIABLE);
+    let is_overridden = variable.as_ref().is_ok_and(|value| directives(value).next().is_some());
+    let (filter, problem) = filter(config.level, variable);
+    let log = tracing_subscriber::registry().with(lines);
+    let level = Arc::new(AtomicU8::new(config.level as u8));
+    if is_overridden && problem.is_none() {
+        log.with(filter).init();
+    } else {
+        // A filter that can be replaced would take a lock that all connections share, at each turn
+        // of each. This one decides once for each line of the program, until its level changes.
+        let level = Arc::clone(&level);
+        log.with(filter_fn(move |metadata| is_logged(metadata, level.load(Ordering::Relaxed)))).init();
+    }
     let set = move |config: &LogConfig| {
         is_json.store(config.format == LogFormat::Json, Ordering::Relaxed);
-        // The log exists as long as the process.
-        let _ = handle.reload(self::filter(config.level, env::var(VARIABLE)).0);
+        level.store(config.level as u8, Ordering::Relaxed);
+        rebuild_interest_cache();
     };
     (Box::new(set), problem)
+}
+
+/// Returns whether a line is logged at a level, which is that of a [`LogLevel`]. It is the same as
+/// what the configured directives of [`filter`] say.
+fn is_logged(metadata: &Metadata<'_>, level: u8) -> bool {
+    let of_line = match *metadata.level() {
+        Level::ERROR => LogLevel::Error,
+        Level::WARN => LogLevel::Warn,
+        Level::INFO => LogLevel::Info,
+        Level::DEBUG => LogLevel::Debug,
+        Level::TRACE => LogLevel::Trace,
+    };
+    match metadata.target() {
+        target if target.starts_with("async_nats") => false,
+        target if target.starts_with("wireplug::audit") => of_line as u8 <= LogLevel::Info as u8,
+        _ => of_line as u8 <= level,
+    }
+}
+
+/// Returns the directives in a value of [`VARIABLE`].
+fn directives(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|directive| !directive.is_empty())
 }
 
 /// Returns the filter for this level and this value of [`VARIABLE`], and a description of the
@@ -120,7 +154,7 @@ fn filter(level: LogLevel, variable: Result<String, VarError>) -> (EnvFilter, Op
             return (EnvFilter::new(configured), Some(problem));
         }
     };
-    let mut directives = value.split(',').map(str::trim).filter(|directive| !directive.is_empty()).peekable();
+    let mut directives = directives(&value).peekable();
     if directives.peek().is_none() {
         return (EnvFilter::new(configured), None);
     }

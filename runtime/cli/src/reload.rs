@@ -62,17 +62,25 @@ fn lines(report: &ReloadReport, made: bool) -> Vec<String> {
             "codec {slot}: generation {from} -> {to}; {moved} sessions moved, {staying} stay on older ones"
         )
     }));
-    lines.extend(
-        report.overtaken.iter().map(|(codec, why)| format!("codec {codec}: it stays as it was: {why}")),
-    );
-    let restart = report.changes.iter().filter(|change| change.effect == Effect::Restart).count();
-    lines.push(match (made, lines.is_empty(), restart) {
-        (_, true, _) => "nothing differs from the configuration of the server".to_owned(),
-        (true, _, 0) => "all of it is applied".to_owned(),
-        (true, _, restart) => format!("applied, but for {restart} that need a restart"),
-        (false, _, 0) => "a reload would apply all of it".to_owned(),
-        (false, _, restart) => format!("a reload would apply it, but for {restart} that need a restart"),
-    });
+    lines.extend(report.kept.iter().map(|(codec, why)| format!("codec {codec}: it stays as it was: {why}")));
+    let differs = !lines.is_empty();
+    let restart: Vec<&str> = report
+        .changes
+        .iter()
+        .filter(|change| change.effect == Effect::Restart)
+        .map(|change| &*change.key)
+        .collect();
+    if !differs {
+        lines.push("nothing differs from the configuration of the server".to_owned());
+    } else if !restart.is_empty() {
+        lines.push(format!("keys that need a restart, and are not applied: {}", restart.join(", ")));
+    }
+    match (differs, made, report.kept.is_empty()) {
+        (false, ..) => {}
+        (true, true, true) => lines.push("applied".to_owned()),
+        (true, true, false) => lines.push("applied, except for the codecs that stay as they were".to_owned()),
+        (true, false, _) => lines.push("a reload would apply this".to_owned()),
+    }
     lines
 }
 
@@ -128,7 +136,7 @@ async fn configuration(server: &RunningServer, started_with: &Config) {
     for SwapReport { slot, from, to, .. } in &report.swaps {
         info!(slot, from, to, "reloaded");
     }
-    for (slot, why) in &report.overtaken {
+    for (slot, why) in &report.kept {
         error!(slot, error = why, "it cannot be reloaded, and goes on as before");
     }
     for change in &report.changes {
@@ -140,7 +148,7 @@ async fn configuration(server: &RunningServer, started_with: &Config) {
     if let Some(files) = read_elsewhere(started_with) {
         info!("{files}");
     }
-    if report.changes.is_empty() && report.swaps.is_empty() && report.overtaken.is_empty() {
+    if report.changes.is_empty() && report.swaps.is_empty() && report.kept.is_empty() {
         info!("reloaded: nothing differs from the configuration of the server");
     }
 }

@@ -81,7 +81,10 @@ impl Certificates {
         let warned =
             |expiry: &Expiry| before.iter().find(|(old, _)| old == expiry).map_or(0, |(_, warned)| *warned);
         let entries = expiries.into_iter().map(|expiry| (warned(&expiry), expiry));
-        by_user.insert(user.to_owned(), entries.map(|(warned, expiry)| (expiry, warned)).collect());
+        let entries: Vec<_> = entries.map(|(warned, expiry)| (expiry, warned)).collect();
+        if !entries.is_empty() {
+            by_user.insert(user.to_owned(), entries);
+        }
         drop(by_user);
         self.warn(now());
         self.0.changed.notify_one();

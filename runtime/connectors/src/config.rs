@@ -101,14 +101,17 @@ pub struct WebSocketConfig {
     /// lower case. A field that a client did not send has no attribute.
     #[schemars(with = "Vec<units::HeaderName>")]
     pub headers: Vec<String>,
-    /// HTTP proxies, as networks in CIDR notation, that name their client in `Forwarded` (RFC 7239)
-    /// or in `X-Forwarded-For`. The address of the client is then the last one in that list that no
-    /// trusted proxy has. Other requests cannot claim an address.
+    /// HTTP proxies, as networks in CIDR notation, that name their client in the header field
+    /// `forwarded-header`. The address of the client is then the last one in that list that no
+    /// trusted proxy has. Requests from other addresses cannot claim an address.
     #[schemars(with = "Vec<units::Network>")]
     pub trusted_proxies: Vec<IpNet>,
-    /// The time after which a client from which nothing has come gets a ping (RFC 6455, section
-    /// 5.5.2), so that proxies on the way do not cut a quiet connection. They usually do after 60
-    /// s. A client that is gone is detected by `limits.write-timeout`. Zero: no pings.
+    /// The header field in which the trusted proxies name their client. The server reads only this
+    /// field, because proxies pass on the other one as the client sent it.
+    pub forwarded_header: ForwardedHeader,
+    /// How often each client gets a ping (RFC 6455, section 5.5.2), so that proxies on the way do
+    /// not cut a quiet connection. They usually do after 60 s. A client from which nothing comes
+    /// after three pings is disconnected. Zero: no pings.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub ping_interval: Duration,
@@ -116,6 +119,18 @@ pub struct WebSocketConfig {
     /// `/livez` with 200, and `/readyz` with 503 while the server starts or ends, or has lost NATS.
     /// Such a request opens no WebSocket, whatever `paths` and `origins` say.
     pub health: bool,
+}
+
+/// A header field by which HTTP proxies name their client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, which nearly all proxies write.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// What happens to a client that exceeds its rate.

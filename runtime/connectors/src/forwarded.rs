@@ -1,4 +1,4 @@
-//! The address of a client behind HTTP proxies, from `Forwarded` (RFC 7239) or `X-Forwarded-For`.
+//! The address of a client behind HTTP proxies, from `X-Forwarded-For` or `Forwarded` (RFC 7239).
 //!
 //! Each proxy adds the address from which the request came to it, at the end. So the list is read
 //! from its end, and only as far as the proxies are trusted: everything before was written by the
@@ -10,20 +10,26 @@ use ipnet::IpNet;
 use tokio_tungstenite::tungstenite::http::HeaderMap;
 
 use super::proxy::contains;
+use crate::config::ForwardedHeader;
 
 /// The most addresses of a list that are read. No honest request passes as many proxies.
 const MAX_HOPS: usize = 32;
 
-/// Returns the address of the client that a request names, with port 0 if it names no port. `peer`
-/// is the address from which the request came. Returns `None` if that is no trusted proxy, or names
-/// nobody.
-pub(super) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Option<SocketAddr> {
+/// Returns the address of the client that a request names in a header field, with port 0 if it
+/// names no port. `peer` is the address from which the request came. Returns `None` if that is no
+/// trusted proxy, or names nobody.
+pub(super) fn client(
+    headers: &HeaderMap,
+    header: ForwardedHeader,
+    peer: IpAddr,
+    trusted: &[IpNet],
+) -> Option<SocketAddr> {
     if !contains(trusted, peer) {
         return None;
     }
-    let mut hops = match headers.contains_key("forwarded") {
-        true => forwarded(headers),
-        false => x_forwarded_for(headers),
+    let mut hops = match header {
+        ForwardedHeader::Forwarded => forwarded(headers),
+        ForwardedHeader::XForwardedFor => x_forwarded_for(headers),
     };
     let mut found = None;
     while let Some(hop) = hops.pop()
@@ -67,18 +73,20 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a st
     headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default())
 }
 
-/// Splits a text at a separator outside of quotes.
+/// Splits a text at a separator outside of quotes. The text is read from its end: what a client has
+/// written stands before what a proxy has added, so a quote that the client left open changes only
+/// what the client has written.
 fn split(text: &str, separator: char) -> Vec<String> {
-    let (mut parts, mut part, mut quoted) = (Vec::new(), String::new(), false);
-    for char in text.chars() {
+    let (mut parts, mut end, mut quoted) = (Vec::new(), text.len(), false);
+    for (at, char) in text.char_indices().rev() {
         quoted ^= char == '"';
         if char == separator && !quoted {
-            parts.push(std::mem::take(&mut part));
-        } else {
-            part.push(char);
+            parts.push(text[at + char.len_utf8()..end].to_owned());
+            end = at;
         }
     }
-    parts.push(part);
+    parts.push(text[..end].to_owned());
+    parts.reverse();
     parts
 }
 
@@ -98,18 +106,22 @@ mod tests {
     use super::*;
     use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
-    fn of(fields: &[(&str, &str)]) -> Option<String> {
+    fn of(header: ForwardedHeader, fields: &[(&str, &str)]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             headers.append(name, HeaderValue::from_str(value).unwrap());
         }
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
-        client(&headers, "10.0.0.1".parse().unwrap(), &trusted).map(|address| address.to_string())
+        client(&headers, header, "10.0.0.1".parse().unwrap(), &trusted).map(|address| address.to_string())
     }
 
     #[test]
     fn the_last_address_that_no_trusted_proxy_has_is_the_client() {
+        // What a client writes into the other field does not count.
+        let of = |fields: &[(&str, &str)]| {
+            of(ForwardedHeader::XForwardedFor, &[fields, &[("Forwarded", "for=6.6.6.6")]].concat())
+        };
         let named = |value| of(&[("X-Forwarded-For", value)]);
         assert_eq!(named("203.0.113.7").as_deref(), Some("203.0.113.7:0"));
         assert_eq!(named("6.6.6.6, 203.0.113.7, 10.1.2.3").as_deref(), Some("203.0.113.7:0"));
@@ -127,8 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_preferred() {
-        let named = |value| of(&[("X-Forwarded-For", "6.6.6.6"), ("Forwarded", value)]);
+    fn forwarded_may_be_quoted_and_have_other_parameters() {
+        let fields = |value| [("X-Forwarded-For", "6.6.6.6"), ("Forwarded", value)];
+        let named = |value| of(ForwardedHeader::Forwarded, &fields(value));
         assert_eq!(named("for=203.0.113.7;proto=https").as_deref(), Some("203.0.113.7:0"));
         assert_eq!(named("For=\"[2001:db8::1]:4711\"").as_deref(), Some("[2001:db8::1]:4711"));
         let several = "for=6.6.6.6, for=203.0.113.7;by=\"a,b;for=1.1.1.1\" , proto=http;for=10.0.0.2";
@@ -145,8 +158,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("10.0.0.9"));
         let trusted = ["10.0.0.0/8".parse().unwrap()];
-        assert_eq!(client(&headers, "203.0.113.7".parse().unwrap(), &trusted), None);
-        assert!(client(&headers, "::ffff:10.0.0.1".parse().unwrap(), &trusted).is_some());
-        assert_eq!(client(&headers, "10.0.0.1".parse().unwrap(), &[]), None);
+        let named = |peer: &str, trusted: &[IpNet]| {
+            client(&headers, ForwardedHeader::default(), peer.parse().unwrap(), trusted)
+        };
+        assert_eq!(named("203.0.113.7", &trusted), None);
+        assert!(named("::ffff:10.0.0.1", &trusted).is_some());
+        assert_eq!(named("10.0.0.1", &[]), None);
     }
 }

@@ -58,9 +58,9 @@ impl Health {
     /// Returns why the server is not ready.
     pub fn problem(&self) -> Option<String> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Phase::Starting => Some("the server starts".to_owned()),
+            Phase::Starting => Some("the server is starting".to_owned()),
             Phase::Running(problem) => problem(),
-            Phase::Draining => Some("the server ends".to_owned()),
+            Phase::Draining => Some("the server is stopping".to_owned()),
         }
     }
 }
@@ -80,13 +80,13 @@ mod tests {
         let health = Health::default();
         let ready = || health.answer("/readyz").map(|answer| (answer.is_good, answer.text));
         let says = |good, text: &str| Some((good, text.to_owned()));
-        assert_eq!(ready(), says(false, "the server starts"));
+        assert_eq!(ready(), says(false, "the server is starting"));
         health.set_running(|| None);
         assert_eq!(ready(), says(true, "ok"));
         health.set_running(|| Some("NATS is not reached".to_owned()));
         assert_eq!(ready(), says(false, "NATS is not reached"));
         health.set_draining();
-        assert_eq!(ready(), says(false, "the server ends"));
+        assert_eq!(ready(), says(false, "the server is stopping"));
         assert!(health.answer("/livez").is_some_and(|answer| answer.is_good));
         assert_eq!(health.answer("/livez/"), None);
     }

@@ -188,6 +188,7 @@ impl Rules {
         Self {
             proxies: options.proxies.as_slice().into(),
             trusted_proxies: options.websocket.trusted_proxies.as_slice().into(),
+            forwarded_header: options.websocket.forwarded_header,
             answers_probes: options.websocket.health,
             health: options.health.clone(),
             paths: options.websocket.paths.clone(),

@@ -137,7 +137,10 @@ impl Connector for Tcp {
                     *(if self.encrypted { &mut terms.tls } else { &mut terms.starttls }) = Some(tls);
                     Some((files.clone(), watch))
                 }
-                None => None,
+                None => {
+                    options.certificates.set(&self.url(), Vec::new());
+                    None
+                }
             };
         }
         self.terms = terms;

@@ -128,7 +128,7 @@ fn accept(head: &[u8], rules: &HttpRules, peer: IpAddr) -> Result<(Vec<u8>, Acce
     {
         return Err(Refusal::probe(request.method(), answer));
     }
-    let client = forwarded::client(request.headers(), peer, &rules.trusted_proxies);
+    let client = forwarded::client(request.headers(), rules.forwarded_header, peer, &rules.trusted_proxies);
     let mut response = create_response(&check(&request)?).map_err(Refusal::from)?;
     if length < head.len() {
         // The client must wait for the answer (section 4.1).

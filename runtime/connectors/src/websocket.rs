@@ -90,12 +90,18 @@ pub(super) struct ClientSocket<S> {
     ping: Option<Ping>,
 }
 
-/// The pings to a silent client.
+/// How many pings in a row may be followed by nothing. Pings count as traffic, so `idle-timeout`
+/// does not end a client that is gone.
+const MAX_UNANSWERED: u32 = 2;
+
+/// The pings to a client.
 struct Ping {
     interval: Duration,
     timer: Pin<Box<Sleep>>,
-    /// The bytes that had been read when the timer was set.
+    /// How many bytes had been read at the last ping.
     read: u64,
+    /// How many pings in a row were followed by nothing.
+    unanswered: u32,
     /// Whether a ping is not written yet.
     is_due: bool,
 }
@@ -104,18 +110,33 @@ impl Ping {
     /// Returns `None` if the interval is zero.
     fn new(interval: Duration) -> Option<Self> {
         let timer = || Box::pin(sleep(interval));
-        (!interval.is_zero()).then(|| Self { interval, timer: timer(), read: 0, is_due: false })
+        (!interval.is_zero()).then(|| Self {
+            interval,
+            timer: timer(),
+            read: 0,
+            unanswered: 0,
+            is_due: false,
+        })
     }
 
-    /// Returns whether the client has been silent for the interval.
-    fn poll(&mut self, read: u64, cx: &mut Context<'_>) -> bool {
-        let mut is_silent = false;
+    /// Returns whether the interval is over. `read` is how many bytes have been read so far.
+    ///
+    /// # Errors
+    /// Returns an error if nothing came after several pings.
+    fn poll(&mut self, read: u64, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut is_over = false;
         while self.timer.as_mut().poll(cx).is_ready() {
-            is_silent = self.read == read;
-            self.read = read;
+            is_over = true;
             self.timer.as_mut().reset(Instant::now() + self.interval);
         }
-        is_silent
+        if is_over {
+            self.unanswered = if read == self.read { self.unanswered + 1 } else { 0 };
+            self.read = read;
+        }
+        if self.unanswered > MAX_UNANSWERED {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client answers no ping"));
+        }
+        Ok(is_over)
     }
 }
 
@@ -239,12 +260,12 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
 }
 
 impl<S: ByteStream> ClientSocket<S> {
-    /// Sends a ping if the client has been silent. It goes the way of messages. While the library
-    /// is in a frame, no ping is needed: bytes are on their way.
+    /// Sends a ping if the interval is over. It goes the way of messages. While the library is in a
+    /// frame, no ping is needed: bytes are on their way.
     fn ping(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(ping) = &mut self.ping else { return Ok(()) };
         let stream = self.socket.get_mut();
-        if ping.poll(stream.read, cx) && self.late.is_none() && !self.closing && !stream.blocked {
+        if ping.poll(stream.read, cx)? && self.late.is_none() && !self.closing && !stream.blocked {
             Frame::ping(Bytes::new()).format(stream.first_out()).map_err(into_io)?;
             ping.is_due = true;
         }

@@ -378,7 +378,8 @@ async fn prepare<'a>(
         machine,
         session.clone(),
         (lease, link, place),
-        accepted,
+        // If they have changed meanwhile, the first turn applies the new ones.
+        (settings, accepted),
     ));
     *known = Some(session.clone());
     server.sessions.insert(session.clone());

@@ -226,7 +226,8 @@ async fn a_trusted_proxy_names_its_client() {
     assert_eq!(client.line().await, "HTTP/1.1 101 Switching Protocols\r");
     assert_eq!(peers.recv().await.expect("a session").address, "203.0.113.7:0");
     // The lists of networks judge the address of the client.
-    let mut denied = upgraded(&server, "Forwarded: for=\"198.51.100.1:80\"\r\n").await;
+    let mut denied =
+        upgraded(&server, "X-Forwarded-For: 198.51.100.1:80\r\nForwarded: for=6.6.6.6\r\n").await;
     while denied.try_line().await.is_some() {}
     // Nobody else can name an address.
     let mut raw = Raw::connect_from("127.0.0.2", &server.urls()[0].replace("ws://", "tcp://")).await;

@@ -5,8 +5,10 @@ use std::path::Path;
 use wireplug::config::Effect;
 use wireplug::{App, Config, ReloadReport, RunningServer, Server};
 use wireplug_connectors::memory;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::raw::{Raw, hello, request, response};
 use wireplug_tests::server::{self, setup};
+use wireplug_tests::versions::POMELO as POMELO_COMPONENT;
 use wireplug_tests::{log, within};
 
 use serde_json::json;
@@ -175,6 +177,31 @@ async fn all_of_it_or_nothing() {
     let report = reload(&server, &listener(limits)).await;
     assert_eq!(keys(&report, Effect::AtOnce), ["listeners[0].limits.idle-timeout"]);
     is_closed(&mut client).await;
+    server.shutdown().await;
+}
+
+/// An operator who must block an attacker cannot wait until somebody mends a codec.
+#[tokio::test]
+async fn a_file_that_broke_stands_in_the_way_of_nothing_else() {
+    let folder = Folder::new("reload-broken");
+    let path = folder.path("pomelo.wasm");
+    std::fs::write(&path, POMELO_COMPONENT).expect("room on the disk");
+    let codec = format!("[codecs.pomelo]\nfile = '{}'\nswap.watch = false\n", path.display());
+    let with = |keys: &str| listener(keys).replace(POMELO, &codec);
+    let server = start(&with("")).await;
+    let mut client = Raw::pomelo(&server.urls()[0]).await;
+    std::fs::write(&path, b"no component").expect("room on the disk");
+    let report = reload(&server, &with("access.deny = ['127.0.0.1/32']")).await;
+    let [(kept, why)] = &report.kept[..] else { panic!("one codec stays: {report:?}") };
+    assert_eq!(kept, "pomelo");
+    assert!(why.contains("it is not a WebAssembly file"), "{why}");
+    is_closed(&mut client).await;
+
+    // A change of the codec itself is refused, and with it everything else.
+    let text = with("").replace("swap.watch", "options.heartbeat = 9\nswap.watch");
+    let refused = server.reload(&parse(&text), Path::new("")).await.expect_err("the file is broken");
+    assert_eq!(refused.to_string(), "the codec pomelo cannot be replaced");
+    assert!(!admits(&server, "127.0.0.1").await);
     server.shutdown().await;
 }
 

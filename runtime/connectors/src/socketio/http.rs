@@ -34,6 +34,7 @@ use super::polling::{Polling, Sessions};
 use super::query::{Query, Transport as Wanted};
 use super::transport::{Transport, WebSocket};
 use super::{Alive, random_id};
+use crate::config::ForwardedHeader;
 use crate::http::{self, MAX_HEAD};
 use crate::prefixed_stream::PrefixedStream;
 use crate::{Health, HealthAnswer, Incoming, RateLimits, RateMeter, forwarded, proxy};
@@ -71,6 +72,7 @@ pub(super) struct Front {
 pub(super) struct Rules {
     pub(super) proxies: Arc<[IpNet]>,
     pub(super) trusted_proxies: Arc<[IpNet]>,
+    pub(super) forwarded_header: ForwardedHeader,
     /// Whether health checks are answered.
     pub(super) answers_probes: bool,
     pub(super) health: Health,
@@ -147,7 +149,8 @@ impl Front {
         {
             return probe(request.method(), answer);
         }
-        let named = forwarded::client(request.headers(), address.ip(), &self.rules.trusted_proxies);
+        let Rules { forwarded_header, trusted_proxies, .. } = &self.rules;
+        let named = forwarded::client(request.headers(), *forwarded_header, address.ip(), trusted_proxies);
         let address = named.unwrap_or(address).to_string();
         let Ok(origin) = self.rules.origins.judge(request.headers()) else {
             self.forbid(address, "the page's origin is not let in");

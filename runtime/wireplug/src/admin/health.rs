@@ -24,11 +24,8 @@ use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, bind_tcp};
 /// The largest number of connections at a time. A load balancer has one, or one for each check.
 const CONNECTIONS: usize = 64;
 
-/// How long a connection may be silent between two checks.
-const SILENCE: Duration = Duration::from_secs(60);
-
-/// How long a connection may last. A load balancer opens another one.
-const LASTING: Duration = Duration::from_secs(600);
+/// How long a connection may last. It has one check.
+const LASTING: Duration = Duration::from_secs(5);
 
 /// Answers health checks on a port of its own, without authentication: `GET /livez` and `GET
 /// /readyz`.
@@ -76,7 +73,8 @@ impl HealthListener {
             tokio::spawn(async move {
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(SILENCE)
+                    .keep_alive(false)
+                    .header_read_timeout(LASTING)
                     .max_buf_size(MAX_HEAD)
                     .serve_connection(TokioIo::new(stream), service);
                 // However it ends, there is nobody to tell.

@@ -49,9 +49,15 @@ pub(super) async fn accept(
                 let codec = listener.slot.name();
                 let span = info_span!("connection", %id, listener = %url, codec, peer = incoming.address, client = Empty);
                 server.counters.accepted();
+                // An address that is denied cannot use up the rate of the others.
+                let access = &listener.settings.get().access;
+                let refused = !incoming.behind_proxy && !access.allows_client(&incoming.address);
                 let (server, listener) = (Arc::clone(&server), Arc::clone(&listener));
                 let served = serve_client(server, listener, id, incoming, stop.clone());
                 tasks.spawn(served.instrument(span));
+                if refused {
+                    continue;
+                }
                 if let Pace::Wait(until) = accept_rate.take(1, 0) {
                     // Others wait in the kernel's queue.
                     closed.run_until_cancelled(sleep_until(until)).await;

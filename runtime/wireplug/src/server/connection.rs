@@ -72,18 +72,15 @@ impl Connection {
         machine: Machine,
         session: Session,
         (lease, link, place): (Lease, Link, Option<AwakePlace>),
-        accepted: Instant,
+        (settings, accepted): (Seen<ListenerSettings>, Instant),
     ) -> Self {
         let time = server.time.clone();
-        let settings = listener.settings.get();
         let limits = &settings.limits;
         let transport = Transport::new(socket, starttls, (limits.handshake_limit(), time.clone()));
         let wants_first_byte = transport.wants_first_byte();
         let timer = ConnectionTimer::new(limits, accepted, wants_first_byte, meter, time.clone());
         let codec =
             CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
-        // They may have changed since the client was accepted.
-        session.outbox().set_limits(limits.into());
         Self { server, listener, settings, transport, codec, session, in_flight: InFlight::new(), timer }
     }
 

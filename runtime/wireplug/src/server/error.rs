@@ -47,6 +47,12 @@ pub enum StartError {
         /// The memory that a sandbox may take, in bytes.
         most: usize,
     },
+    /// Reloads have added more codecs than there are sandboxes for.
+    #[error("there are sandboxes for {most} codecs until the next start: take one out, or restart")]
+    TooManyCodecs {
+        /// The largest number of codecs.
+        most: usize,
+    },
     /// A codec does not fit its listener.
     #[error("{0}")]
     Fit(String),

@@ -62,6 +62,7 @@ impl Server {
 pub(super) fn listener(config: &ListenerConfig, codec: Option<CodecSource>, directory: &Path) -> Listener {
     let ListenerConfig { url, options, codec: _, tls, websocket, access, limits } = config;
     let mut listener = Listener::at(url).options(Value::Object(options.clone()));
+    listener.is_configured = true;
     if let Some(codec) = codec {
         listener = listener.codec(codec);
     }

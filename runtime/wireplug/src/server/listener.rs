@@ -40,6 +40,8 @@ pub struct Listener {
     connector: ConnectorSource,
     codec: Option<CodecSource>,
     overrides: Overrides,
+    /// Whether it comes from a configuration, which reloads may change.
+    pub(super) is_configured: bool,
     /// TLS. A connector that encrypts needs it; other connectors refuse it at the start. Paths are
     /// relative to the working directory of the process.
     pub tls: Option<TlsConfig>,
@@ -82,6 +84,7 @@ impl Listener {
             connector,
             codec: None,
             overrides: Overrides::default(),
+            is_configured: false,
             tls: None,
             websocket: WebSocketConfig::default(),
             access: AccessConfig::default(),
@@ -144,7 +147,7 @@ impl Listener {
         connectors: &Connectors,
         default_codecs: &DefaultCodecs,
     ) -> Result<Resolved, StartError> {
-        let given = self.url();
+        let configured = self.is_configured.then(|| self.url());
         let connector = match self.connector {
             ConnectorSource::Url { url, options: Value::Object(options) } => {
                 connectors.create(&url, &options)?
@@ -185,7 +188,7 @@ impl Listener {
             })?),
         };
         let Self { tls, websocket, access, limits, .. } = self;
-        Ok(Resolved { url: given, connector, codec, named, tls, websocket, access, limits })
+        Ok(Resolved { configured, connector, codec, named, tls, websocket, access, limits })
     }
 }
 
@@ -228,8 +231,8 @@ impl DefaultCodecs {
 
 /// A listener that is ready to start.
 pub(super) struct Resolved {
-    /// The URL as it was given.
-    pub(super) url: String,
+    /// The URL in the configuration that it comes from, if it does.
+    pub(super) configured: Option<String>,
     pub(super) connector: Box<dyn Connector>,
     pub(super) codec: CodecSource,
     /// Whether the codec was named for this listener. If not, its slot may get another name.

@@ -28,7 +28,7 @@ pub(super) struct Common {
 
 /// A listener that has its address, and accepts nobody yet. Dropping it frees the address.
 pub(super) struct Bound {
-    configured: String,
+    configured: Option<String>,
     descriptors: u32,
     connector: Box<dyn Connector>,
     context: ListenerContext,
@@ -44,7 +44,7 @@ impl Bound {
     ) -> Result<Self, StartError> {
         let options = listener.options(config, common);
         listener.check(&slot, &options, config)?;
-        let Resolved { url: configured, mut connector, access, limits, .. } = listener;
+        let Resolved { configured, mut connector, access, limits, .. } = listener;
         let url = connector.url();
         connector.start(&options).await.map_err(cannot_listen(&url))?;
         let max_datagram = connector.max_datagram();
@@ -74,7 +74,8 @@ impl Bound {
     }
 
     /// Frees the address again.
-    pub(super) fn abandon(mut self) {
+    pub(super) fn abandon(mut self, certificates: &Certificates) {
+        certificates.set(&self.connector.url(), Vec::new());
         self.context.slot.remove_listener(&self.connector.url());
         self.connector.stop();
     }
@@ -105,8 +106,8 @@ impl Update {
 /// A listener that accepts clients.
 #[derive(Clone)]
 pub(super) struct Listening {
-    /// The URL in the configuration, where the port may be 0.
-    pub(super) configured: String,
+    /// The URL in the configuration, where the port may be 0. `None` if it was added by code.
+    pub(super) configured: Option<String>,
     /// The URL with the port that was bound.
     pub(super) url: String,
     /// The file descriptors that each client takes.

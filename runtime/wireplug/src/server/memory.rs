@@ -56,9 +56,11 @@ impl MemoryBudget {
         let Some(limit) = self.limit else { return };
         debug!(bytes = limit, "the memory of the process is limited");
         loop {
-            // Without /proc nobody knows.
-            let Some(used) = used() else { return };
-            let is_over = used > limit;
+            // It is not known for a moment if there is no file descriptor, and never without /proc.
+            let used = used().unwrap_or_default();
+            // Near the limit it does not change its mind with each page.
+            let was_over = self.is_over();
+            let is_over = used > if was_over { limit / 100 * 97 } else { limit };
             if is_over != self.is_over.swap(is_over, Ordering::Relaxed) {
                 match is_over {
                     true => warn!(
@@ -70,7 +72,7 @@ impl MemoryBudget {
                 }
             }
             if is_over {
-                shed(sessions, used - limit);
+                shed(sessions, used.saturating_sub(limit));
             }
             sleep(LOOK_EVERY).await;
         }

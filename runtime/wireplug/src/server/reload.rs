@@ -55,9 +55,9 @@ pub struct ReloadReport {
     /// The codecs that were swapped: those whose component or options differ, also if the file
     /// changed and the configuration did not. Empty before a reload.
     pub swaps: Vec<SwapReport>,
-    /// Codecs that stay as they were, because another change overtook this one: the name of each,
-    /// and the reason.
-    pub overtaken: Vec<(String, String)>,
+    /// Codecs that stay as they were: the name of each, and the reason. Either another change
+    /// overtook this one, or the file of a codec is refused whose configuration did not change.
+    pub kept: Vec<(String, String)>,
 }
 
 /// Why a configuration was not applied. Nothing has changed then.

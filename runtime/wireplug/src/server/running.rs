@@ -51,6 +51,8 @@ pub(crate) struct Running {
     pub(crate) nodes: Nodes,
     pub(super) compiler: Compiler,
     pub(super) stop: CancellationToken,
+    /// Cancelled once every session has to end. What looks after them runs until then.
+    pub(super) ended: CancellationToken,
     pub(super) tasks: TaskTracker,
     pub(crate) audit: Arc<AuditLog>,
     /// Locked while the configuration changes.
@@ -105,12 +107,13 @@ impl RunningServer {
     /// [`ServerConfig::drain_spread`]: crate::config::ServerConfig::drain_spread
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout
     pub async fn shutdown(self) -> Stats {
-        let Running { health, state, nodes, compiler, stop, tasks, .. } = &*self.0;
+        let Running { health, state, nodes, compiler, stop, ended, tasks, .. } = &*self.0;
         health.set_draining();
         stop.cancel();
         compiler.stop();
         let spread = state.config.get().drain_spread;
         state.sessions.close_over(spread, &CloseReason::Shutdown).await;
+        ended.cancel();
         tasks.close();
         // Each connection enforces these limits itself. The extra second is for connections that
         // are just ending.

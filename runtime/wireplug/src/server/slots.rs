@@ -29,10 +29,20 @@ const SWAP_HEADROOM: (u32, u32) = (10, 64);
 /// Codecs that a reload may add.
 const LATER_CODECS: u32 = 16;
 
-/// The slots that were loaded so far, each with its source.
+/// A slot with its source.
+struct Entry {
+    source: CodecSource,
+    slot: Slot,
+    /// Whether the codec was named for its listener, as in a configuration.
+    named: bool,
+}
+
+/// The slots that were loaded so far.
 pub(super) struct Slots {
     resources: Arc<SlotResources>,
-    loaded: Vec<(CodecSource, Slot)>,
+    loaded: Vec<Entry>,
+    /// The largest number of slots for which there are sandboxes.
+    most: usize,
     /// The linear memory that each sandbox may have, in bytes.
     memory: usize,
     /// Whether the last good version of a codec may take the place of a broken file.
@@ -72,12 +82,13 @@ impl Slots {
         // Shadows have a limit of their own, so that a session that moves always finds a sandbox.
         let shadows = Places::new(headroom as usize, "shadows", "`max-awake` under [server]");
         let resources = Arc::new(SlotResources { engine, routes, shadows, audit: Arc::default() });
-        Ok(Self { resources, loaded: Vec::new(), memory, falls_back: false })
+        let most = codecs.saturating_add(LATER_CODECS as usize);
+        Ok(Self { resources, loaded: Vec::new(), most, memory, falls_back: false })
     }
 
-    /// Returns the slot with this name, if there is one.
+    /// Returns the slot of the codec that was named so for its listener, if there is one.
     pub(super) fn named(&self, name: &str) -> Option<&Slot> {
-        self.loaded.iter().map(|(_, slot)| slot).find(|slot| slot.name() == name)
+        self.loaded.iter().find(|entry| entry.named && entry.slot.name() == name).map(|entry| &entry.slot)
     }
 
     /// Returns how many slots were loaded.
@@ -91,21 +102,24 @@ impl Slots {
     }
 
     /// Forgets a slot, so that another one may have its name.
-    pub(super) fn forget(&mut self, name: &str) {
-        self.loaded.retain(|(_, slot)| slot.name() != name);
+    pub(super) fn forget(&mut self, slot: &Slot) {
+        self.loaded.retain(|entry| !entry.slot.is(slot));
     }
 
     /// Returns the slot of a codec, and loads the codec if it has no slot yet. If the codec was not
     /// `named` for its listener and its name is taken, the slot gets a free name.
     pub(super) async fn of(&mut self, source: CodecSource, named: bool) -> Result<Slot, StartError> {
-        if let Some((_, slot)) = self.loaded.iter().find(|(other, _)| other.is_same(&source)) {
-            return Ok(slot.clone());
+        if let Some(entry) = self.loaded.iter().find(|entry| entry.source.is_same(&source)) {
+            return Ok(entry.slot.clone());
+        }
+        if self.loaded.len() >= self.most {
+            return Err(StartError::TooManyCodecs { most: self.most });
         }
         let name = source.settings.name.clone();
         if source.settings.limits.memory > self.memory {
             return Err(StartError::Memory { codec: name, most: self.memory });
         }
-        let is_taken = |name: &str| self.loaded.iter().any(|(_, slot)| slot.name() == name);
+        let is_taken = |name: &str| self.loaded.iter().any(|entry| entry.slot.name() == name);
         if named && is_taken(&name) {
             return Err(StartError::SameName(name));
         }
@@ -118,13 +132,13 @@ impl Slots {
         let falls_back = self.falls_back;
         let loading = spawn_blocking(move || Slot::load(&renamed, resources, falls_back));
         let slot = loading.await.map_err(|error| StartError::Panicked(error.into()))??;
-        self.loaded.push((source, slot.clone()));
+        self.loaded.push(Entry { source, slot: slot.clone(), named });
         Ok(slot)
     }
 
     /// Returns the slots, in the order in which listeners named them first.
     pub(super) fn all(&self) -> impl Iterator<Item = &Slot> {
-        self.loaded.iter().map(|(_, slot)| slot)
+        self.loaded.iter().map(|entry| &entry.slot)
     }
 
     /// Returns the log in which all slots write their lines.
@@ -146,10 +160,12 @@ struct Listed {
 }
 
 impl SlotList {
-    /// Returns the slots that listeners use, or that still have sessions.
+    /// Returns the slots that listeners use, and behind them those that only have sessions still.
+    /// One of these may have the name of another one.
     pub(crate) fn all(&self) -> Vec<Slot> {
         let mut list = self.lock();
         list.retain(|listed| !listed.retired || listed.slot.sessions() > 0);
+        list.sort_by_key(|listed| listed.retired);
         list.iter().map(|listed| listed.slot.clone()).collect()
     }
 
@@ -163,8 +179,8 @@ impl SlotList {
     }
 
     /// Ends the watch of a slot's file, and lists the slot only as long as it has sessions.
-    pub(super) fn retire(&self, name: &str) {
-        for listed in self.lock().iter_mut().filter(|listed| listed.slot.name() == name) {
+    pub(super) fn retire(&self, slot: &Slot) {
+        for listed in self.lock().iter_mut().filter(|listed| listed.slot.is(slot)) {
             listed.watch.cancel();
             listed.retired = true;
         }

@@ -112,11 +112,12 @@ impl Server {
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let listening = bound.into_iter().map(|bound| bound.open(&state, &stop, &tasks)).collect();
-        let stopped = stop.clone();
-        tasks.spawn(async move { stopped.run_until_cancelled(time.keep()).await });
-        let (limited, stopped) = (Arc::clone(&state), stop.clone());
+        let ended = CancellationToken::new();
+        let until = ended.clone();
+        tasks.spawn(async move { until.run_until_cancelled(time.keep()).await });
+        let (limited, until) = (Arc::clone(&state), ended.clone());
         tasks.spawn(async move {
-            stopped.run_until_cancelled(limited.memory.keep(&limited.sessions)).await;
+            until.run_until_cancelled(limited.memory.keep(&limited.sessions)).await;
         });
         let list = Arc::new(SlotList::default());
         slots.all().for_each(|slot| list.add(slot, &stop, &tasks));
@@ -129,8 +130,19 @@ impl Server {
             Mutex::new(Reloading { slots, default_codecs, common, config: configured, file: None });
         let listeners = Listeners::new(listening);
         let health = reloading.get_mut().common.health.clone();
-        let running =
-            Running { health, state, listeners, slots: list, nodes, compiler, stop, tasks, audit, reloading };
+        let running = Running {
+            health,
+            state,
+            listeners,
+            slots: list,
+            nodes,
+            compiler,
+            stop,
+            ended,
+            tasks,
+            audit,
+            reloading,
+        };
         Ok(RunningServer(Arc::new(running)))
     }
 }

@@ -182,14 +182,14 @@ impl Sessions {
         all.values().for_each(Session::wake);
     }
 
-    /// Closes all sessions, one after the other, so that it takes this long.
+    /// Closes all sessions, one after the other, at equal distances within this time.
     pub(crate) async fn close_over(&self, spread: Duration, reason: &CloseReason) {
         let all: Vec<Session> = self.read().all.values().cloned().collect();
         if !spread.is_zero() {
             let begun = Instant::now();
-            for (closed, session) in (1..).zip(&all) {
-                session.close(reason.clone());
+            for (closed, session) in (0_u32..).zip(&all) {
                 sleep_until(begun + spread.mul_f64(f64::from(closed) / all.len() as f64)).await;
+                session.close(reason.clone());
             }
         }
         // Those that have opened meanwhile are closed too.

@@ -151,7 +151,10 @@ impl Replacement {
                     continue;
                 }
             };
-            if let (Some(file), Some(name)) = (self.file, self.source.name_of_last_good()) {
+            let failed = report.as_ref().is_some_and(|report| report.rolled_back);
+            if let (Some(file), Some(name)) = (self.file, self.source.name_of_last_good())
+                && !failed
+            {
                 let state = Arc::clone(&state);
                 // The disk may be slow. If it fails, the cache logs it.
                 tokio::task::spawn_blocking(move || state.resources.engine.set_last_good(&name, &file));

@@ -127,8 +127,8 @@ impl Slot {
     /// Loads a source as the first generation. This compiles the component, so it must be called on
     /// a thread that may block for seconds.
     ///
-    /// If the codec's file is refused and `falls_back` is true, loads the last version of the file
-    /// that a server has loaded, and logs an error.
+    /// With `falls_back`, keeps the content of the codec's file. If the file is refused, loads the
+    /// last content that was kept, and logs an error.
     ///
     /// # Errors
     /// Returns an error if the codec is refused, with what is wrong and what to do.
@@ -163,7 +163,9 @@ impl Slot {
                 (kept, loaded)
             }
         };
-        if let (Some(file), Some(name)) = (loaded.file.take(), source.name_of_last_good()) {
+        if let (Some(file), Some(name)) = (loaded.file.take(), source.name_of_last_good())
+            && falls_back
+        {
             resources.engine.set_last_good(&name, &file);
         }
         Ok(Self(Arc::new_cyclic(|slot| {
@@ -186,6 +188,11 @@ impl Slot {
                 runtime: Handle::current(),
             }
         })))
+    }
+
+    /// Returns whether this is the same slot, and not only one of the same name.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Returns the slot's name.

@@ -26,7 +26,7 @@ fn says(answer: &str, status: &str, body: &str) {
 
 #[test]
 fn probes_are_answered_until_the_process_ends() {
-    let rest = "[health]\nlisten = '127.0.0.1:0'\n[server]\ndrain-spread = '2s'";
+    let rest = "[health]\nlisten = '127.0.0.1:0'\n[server]\ndrain-spread = '4s'";
     let config = configured("health", &format!("listen = '127.0.0.1:0'\n{rest}"));
     let mut server = Controlled::with(&[&config]);
     let own = server.health.clone().expect("it has a port for health checks");
@@ -43,13 +43,13 @@ fn probes_are_answered_until_the_process_ends() {
     // Everything else of the control API still needs its token.
     assert!(ask(&server.control, "GET /nodes").starts_with("HTTP/1.1 401 "));
 
-    // Its only session ends at the beginning of the two seconds.
-    let _client = server.member();
+    // The second of two sessions ends after half of the time.
+    let _clients = [server.member(), server.member()];
     server.signal(Signal::TERM);
     let draining = wait_for("the drain", PATIENCE, || {
         Some(ask(&own, "GET /readyz")).filter(|answer| !answer.starts_with("HTTP/1.1 200 "))
     });
-    says(&draining, "503 Service Unavailable", "the server ends\n");
+    says(&draining, "503 Service Unavailable", "the server is stopping\n");
     says(&ask(&own, "GET /livez"), "200 OK", "ok\n");
     assert_eq!(server.exit_code(), Some(0));
 }

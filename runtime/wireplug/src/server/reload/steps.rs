@@ -3,7 +3,6 @@
 //! Everything that can fail comes first: codecs are loaded, addresses are bound, connectors take
 //! their options. Only then clients, sessions and codecs see the change.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,11 +19,14 @@ use crate::server::{ListenerSettings, StartError, accept_limits, descriptors, fr
 use crate::slot::{Replacement, Slot, SwapReport};
 use wireplug_base::Chain;
 use wireplug_connectors::ListenOptions;
+use wireplug_connectors::certificates::Certificates;
 
 /// The steps of a reload that were prepared, and are not made yet.
 #[derive(Default)]
 struct Steps {
     replacements: Vec<(Slot, Record, Replacement)>,
+    /// Codecs that stay as they are although their files have changed, with the reasons.
+    kept: Vec<(String, String)>,
     /// The listeners of the configuration, in its order.
     listeners: Vec<Next>,
     /// Connectors that have taken other options, with those that they had.
@@ -93,18 +95,20 @@ impl Running {
         self.check(config, directory).await?;
         let changes = self.changes(&current, config);
         let after = current.after_reload(config);
+        // Together with values that stay until a restart, the others may contradict each other.
+        self.check(&after, directory).await?;
         let turn = Turn { current: &current, after: &after, directory };
 
         let slots = reloading.slots.len();
         let mut steps = Steps::default();
         if let Err(error) = self.prepare(reloading, &turn, &actor, &mut steps).await {
-            undo(steps).await;
+            undo(steps, &reloading.common.certificates).await;
             reloading.slots.truncate(slots);
             return Err(error);
         }
-        let (swaps, overtaken) = self.make(reloading, &turn, steps).await;
+        let (swaps, kept) = self.make(reloading, &turn, steps).await;
         reloading.config = Some(after);
-        Ok(ReloadReport { changes, swaps, overtaken })
+        Ok(ReloadReport { changes, swaps, kept })
     }
 
     /// Checks a configuration as a start does.
@@ -144,7 +148,8 @@ impl Running {
     /// Returns the listener of each entry in the configuration of the server.
     fn configured(&self, current: &Config) -> Vec<Option<Listening>> {
         let open = self.listeners.all();
-        let places = matched(open.iter().map(|listening| &*listening.configured), urls(current));
+        let open: Vec<Listening> = open.into_iter().filter(|open| open.configured.is_some()).collect();
+        let places = matched(open.iter().filter_map(|open| open.configured.as_deref()), urls(current));
         places.into_iter().map(|place| place.map(|place| open[place].clone())).collect()
     }
 
@@ -156,24 +161,16 @@ impl Running {
         actor: &Actor,
         steps: &mut Steps,
     ) -> Result<(), ReloadError> {
-        // The codecs come first, because loading takes longest.
-        for (name, codec) in &turn.after.codecs {
-            let Some(slot) = reloading.slots.named(name) else { continue };
-            let record = slot.record(actor.clone(), "reload");
-            match slot.prepare(from_config::source(name, codec, turn.directory)).await {
-                Ok(replacement) => steps.replacements.push((slot.clone(), record, replacement)),
-                Err(source) => {
-                    let codec = name.clone();
-                    slot.audit_refused(record, &source);
-                    return Err(ReloadError::Codec { codec, source });
-                }
-            }
-        }
         let configured = self.configured(turn.current);
         let places = matched(urls(turn.current), urls(turn.after));
-        for (listener, place) in turn.after.listeners.iter().zip(places) {
-            let before =
-                place.and_then(|place| Some((&turn.current.listeners[place], configured[place].clone()?)));
+        let before: Vec<Option<(&ListenerConfig, Listening)>> = places
+            .into_iter()
+            .map(|place| {
+                place.and_then(|place| Some((&turn.current.listeners[place], configured[place].clone()?)))
+            })
+            .collect();
+        // New listeners come first, so that the codecs that are loaded below must fit them too.
+        for (listener, before) in turn.after.listeners.iter().zip(&before) {
             let next = match before {
                 None => {
                     let resolved = self.resolve(reloading, turn, listener)?;
@@ -183,20 +180,42 @@ impl Running {
                     };
                     Next::New(Bound::bind(resolved, slot, &turn.after.server, &reloading.common).await?)
                 }
-                Some((before, listening)) if before == listener => Next::Same(listening),
-                Some((before, listening)) => {
-                    let options = |listener| {
-                        let resolved = self.resolve(reloading, turn, listener)?;
-                        Ok::<_, StartError>(resolved.options(&turn.after.server, &reloading.common))
-                    };
-                    let had = options(before)?;
-                    listening.update(options(listener)?).await?;
-                    steps.updated.push((listening.clone(), had));
+                Some((before, listening)) if *before == listener => Next::Same(listening.clone()),
+                Some((_, listening)) => {
                     let (limits, access) = (listener.limits, listener.access.clone());
-                    Next::Changed(listening, ListenerSettings { limits, access })
+                    Next::Changed(listening.clone(), ListenerSettings { limits, access })
                 }
             };
             steps.listeners.push(next);
+        }
+        for (name, codec) in &turn.after.codecs {
+            let Some(slot) = reloading.slots.named(name) else { continue };
+            let record = slot.record(actor.clone(), "reload");
+            match slot.prepare(from_config::source(name, codec, turn.directory)).await {
+                Ok(replacement) => steps.replacements.push((slot.clone(), record, replacement)),
+                Err(refused) => {
+                    slot.audit_refused(record, &refused);
+                    // A file that broke by itself, or that was rolled back, must not stand in the
+                    // way of other changes, such as blocking an attacker.
+                    if turn.current.codecs.get(name) != Some(codec) {
+                        return Err(ReloadError::Codec { codec: name.clone(), source: refused });
+                    }
+                    steps.kept.push((name.clone(), Chain::of(&refused).to_string()));
+                }
+            }
+        }
+        // Connectors come last, because clients see their options at once.
+        for (listener, before) in turn.after.listeners.iter().zip(before) {
+            let Some((before, listening)) = before.filter(|(before, _)| *before != listener) else {
+                continue;
+            };
+            let options = |listener| {
+                let resolved = self.resolve(reloading, turn, listener)?;
+                Ok::<_, StartError>(resolved.options(&turn.after.server, &reloading.common))
+            };
+            let had = options(before)?;
+            listening.update(options(listener)?).await?;
+            steps.updated.push((listening, had));
         }
         Ok(())
     }
@@ -223,8 +242,9 @@ impl Running {
         turn: &Turn<'_>,
         steps: Steps,
     ) -> (Vec<SwapReport>, Vec<(String, String)>) {
-        let Steps { replacements, listeners, updated: _ } = steps;
+        let Steps { replacements, mut kept, listeners, updated: _ } = steps;
         let configured = self.configured(turn.current);
+        let changed = listeners.iter().any(|next| matches!(next, Next::Changed(..)));
         // The settings come first: a client that they refuse goes before its session moves.
         let listeners: Vec<Listening> = listeners
             .into_iter()
@@ -248,32 +268,36 @@ impl Running {
         let others = self.listeners.all().into_iter().filter(|listening| !is_configured(listening));
         let listeners: Vec<Listening> = others.chain(listeners).collect();
         self.set_server(turn, &listeners);
-        self.nodes.set_services(&turn.after.services);
-        self.state.sessions.wake_all();
+        if turn.current.services != turn.after.services {
+            self.nodes.set_services(&turn.after.services);
+        }
+        if changed {
+            self.state.sessions.wake_all();
+        }
 
         let listed = self.slots.all();
         for slot in reloading.slots.all() {
-            if !listed.iter().any(|other| other.name() == slot.name()) {
+            if !listed.iter().any(|other| other.is(slot)) {
                 self.slots.add(slot, &self.stop, &self.tasks);
             }
         }
-        let used: BTreeSet<&str> = listeners.iter().map(|listening| listening.context.slot.name()).collect();
-        for name in listed.iter().map(Slot::name).filter(|name| !used.contains(name)) {
-            self.slots.retire(name);
-            reloading.slots.forget(name);
+        let is_used = |slot: &Slot| listeners.iter().any(|listening| listening.context.slot.is(slot));
+        for unused in listed.iter().filter(|slot| !is_used(slot)) {
+            self.slots.retire(unused);
+            reloading.slots.forget(unused);
         }
         self.listeners.set(listeners);
 
-        let (mut swaps, mut overtaken) = (Vec::new(), Vec::new());
+        let mut swaps = Vec::new();
         for (slot, record, replacement) in replacements {
             let replaced = slot.replace(replacement).await;
             slot.audit_reload(record, &replaced);
             match replaced {
                 Ok(report) => swaps.extend(report),
-                Err(error) => overtaken.push((slot.name().to_owned(), Chain::of(&error).to_string())),
+                Err(error) => kept.push((slot.name().to_owned(), Chain::of(&error).to_string())),
             }
         }
-        (swaps, overtaken)
+        (swaps, kept)
     }
 
     /// Replaces the settings for all listeners together.
@@ -292,7 +316,7 @@ impl Running {
 }
 
 /// Takes back what was prepared.
-async fn undo(steps: Steps) {
+async fn undo(steps: Steps, certificates: &Certificates) {
     for (listening, options) in steps.updated.into_iter().rev() {
         if let Err(error) = listening.update(options).await {
             let error = Chain::of(&error).to_string();
@@ -301,7 +325,7 @@ async fn undo(steps: Steps) {
     }
     for next in steps.listeners {
         if let Next::New(bound) = next {
-            bound.abandon();
+            bound.abandon(certificates);
         }
     }
 }
