@@ -48,6 +48,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 pub(super) async fn diff(args: Diff) -> anyhow::Result<()> {
     let file = args.file.display();
     let text = fs::read(&args.file).with_context(|| format!("{file}: it cannot be read"))?;
+    // Without a text, the server would read its own file.
+    anyhow::ensure!(!text.is_empty(), "{file}: it is empty");
     let query = [("dry-run", "true")];
     let ask = Ask { method: Method::POST, path: &["reload"], query: &query, body: text.into() };
     args.control.print(ask, |report: &ReloadReport| lines(report, false).join("\n")).await?;

@@ -98,8 +98,8 @@ const MAX_UNANSWERED: u32 = 2;
 struct Ping {
     interval: Duration,
     timer: Pin<Box<Sleep>>,
-    /// How many bytes had been read at the last ping.
-    read: u64,
+    /// How many bytes had been read at the last ping. `None` before the first one.
+    read: Option<u64>,
     /// How many pings in a row were followed by nothing.
     unanswered: u32,
     /// Whether a ping is not written yet.
@@ -113,7 +113,7 @@ impl Ping {
         (!interval.is_zero()).then(|| Self {
             interval,
             timer: timer(),
-            read: 0,
+            read: None,
             unanswered: 0,
             is_due: false,
         })
@@ -130,8 +130,8 @@ impl Ping {
             self.timer.as_mut().reset(Instant::now() + self.interval);
         }
         if is_over {
-            self.unanswered = if read == self.read { self.unanswered + 1 } else { 0 };
-            self.read = read;
+            self.unanswered = if self.read == Some(read) { self.unanswered + 1 } else { 0 };
+            self.read = Some(read);
         }
         if self.unanswered > MAX_UNANSWERED {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the client answers no ping"));

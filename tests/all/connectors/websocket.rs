@@ -239,16 +239,29 @@ async fn a_trusted_proxy_names_its_client() {
 
 #[tokio::test]
 async fn a_silent_client_gets_pings() {
-    let ping_interval = Duration::from_millis(20);
-    let server = with(WebSocketConfig { ping_interval, ..WebSocketConfig::default() }).await;
-    let mut client = upgraded(&server, "").await;
-    while client.line().await != "\r" {}
-    for _ in 0..3 {
+    let (server, mut client) = pinged(Duration::from_millis(200)).await;
+    for _ in 0..4 {
         client.expect(&[0x89, 0]).await;
         client.send(&[0x8a, 0x80, 0, 0, 0, 0]).await;
     }
     assert_eq!(server.sessions().len(), 1);
     server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_closed() {
+    let (server, mut client) = pinged(Duration::from_millis(20)).await;
+    client.expect(&[0x89, 0, 0x89, 0, 0x89, 0, 0x88]).await;
+    until("its end", || async { server.sessions().is_empty() }).await;
+    assert_eq!(server.shutdown().await.closes["transport"], 1);
+}
+
+/// Returns a server that sends pings, and a client of it whose WebSocket is open.
+async fn pinged(ping_interval: Duration) -> (RunningServer, Raw) {
+    let server = with(WebSocketConfig { ping_interval, ..WebSocketConfig::default() }).await;
+    let mut client = upgraded(&server, "").await;
+    while client.line().await != "\r" {}
+    (server, client)
 }
 
 #[tokio::test]

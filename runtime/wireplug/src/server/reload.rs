@@ -103,7 +103,7 @@ impl RunningServer {
     /// Returns an error if anything cannot be applied. Nothing has changed then.
     pub async fn reload(&self, config: &Config, directory: &Path) -> Result<ReloadReport, ReloadError> {
         let (running, config, directory) = (Arc::clone(&self.0), config.clone(), directory.to_owned());
-        whole(async move { running.reload(Actor::reload(), &config, &directory).await }).await
+        self.audited(async move { running.reload(Actor::reload(), &config, &directory).await }).await
     }
 
     /// Returns what [`RunningServer::reload`] would change. Loads no codec, and opens no socket.
@@ -127,13 +127,23 @@ impl RunningServer {
     /// file.
     pub async fn reload_file(&self) -> Result<ReloadReport, ReloadError> {
         let running = Arc::clone(&self.0);
-        let reload = async move {
+        self.audited(async move { running.reload_file(Actor::reload()).await }).await
+    }
+
+    /// Runs a reload to its end, even if the caller stops waiting for it, and writes its line into
+    /// the audit log.
+    async fn audited(
+        &self,
+        reload: impl Future<Output = Result<ReloadReport, ReloadError>> + Send + 'static,
+    ) -> Result<ReloadReport, ReloadError> {
+        let audit = Arc::clone(&self.0.audit);
+        let audited = async move {
             let record = Record::new(Actor::reload(), "reload-config", "");
-            let reloaded = running.reload_file(Actor::reload()).await;
-            running.audit.write(record.of(&reloaded, |report, _| report.outcome()));
+            let reloaded = reload.await;
+            audit.write(record.of(&reloaded, |report, _| report.outcome()));
             reloaded
         };
-        whole(reload).await
+        tokio::spawn(audited).await.expect("a reload does not panic")
     }
 
     /// Reads the source of each codec again, as [`Slot::reload`](crate::slot::Slot::reload) does,
@@ -148,13 +158,6 @@ impl RunningServer {
         }
         done
     }
-}
-
-/// Runs a reload to its end, even if the caller stops waiting for it.
-async fn whole(
-    reload: impl Future<Output = Result<ReloadReport, ReloadError>> + Send + 'static,
-) -> Result<ReloadReport, ReloadError> {
-    tokio::spawn(reload).await.expect("a reload does not panic")
 }
 
 impl ReloadReport {
