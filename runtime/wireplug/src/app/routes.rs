@@ -35,7 +35,6 @@ pub(crate) struct Parts {
 }
 
 /// Answers the routes of server types that may come and go while the server runs.
-#[cfg_attr(not(feature = "nats"), expect(dead_code, reason = "only NATS makes one"))]
 struct Remote {
     /// Returns whether there is a server type of this name now.
     knows: Box<dyn Fn(&str) -> bool + Send + Sync>,
