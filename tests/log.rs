@@ -1,14 +1,14 @@
 //! The log of the runtime. All tests of a process share one log, and a test finds its own lines by
-//! the client's address. A client of another server may have had the same address earlier. So lines
-//! from before the client connected are ignored, and a test records each client whose lines it
-//! reads.
+//! the client's address. So a client whose lines a test reads connects by [`connect`]: no other
+//! client has its address meanwhile, and lines from before it connected are ignored.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
+use tokio::net::{TcpSocket, TcpStream};
 use tracing_subscriber::EnvFilter;
 
 static LINES: Mutex<String> = Mutex::new(String::new());
@@ -28,15 +28,22 @@ pub fn init() {
     });
 }
 
-/// Returns the length of the log, in bytes.
-pub fn length() -> usize {
-    LINES.lock().unwrap_or_else(PoisonError::into_inner).len()
-}
-
-/// Records that a client connected, and how long the log was before that.
-pub fn connected(client: SocketAddr, before: usize) {
-    let mut connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
-    connected.get_or_insert_default().insert(client, before);
+/// Connects a socket, and records how long the log was before that.
+///
+/// # Panics
+///
+/// If nobody listens there.
+pub async fn connect(socket: TcpSocket, server: SocketAddr) -> TcpStream {
+    init();
+    if socket.local_addr().is_ok_and(|bound| bound.port() == 0) {
+        // A port that the kernel chooses while connecting may at the same time be that of a
+        // connection to another server. One that it chooses for `bind` is not.
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    }
+    let client = socket.local_addr().expect("it is bound");
+    let before = LINES.lock().unwrap_or_else(PoisonError::into_inner).len();
+    CONNECTED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(client, before);
+    crate::within("a connection", socket.connect(server)).await.expect("the server listens")
 }
 
 /// Returns the lines so far that contain all of these words.

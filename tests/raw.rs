@@ -112,10 +112,8 @@ impl Raw {
     /// Connects with a socket that is already set up.
     pub async fn connect_by(socket: TcpSocket, url: &str) -> Self {
         let server = address(url).parse().expect("a numeric address");
-        let before = log::length();
-        let stream = within("a connection", socket.connect(server)).await.expect("the server listens");
+        let stream = log::connect(socket, server).await;
         stream.set_nodelay(true).expect("the socket is open");
-        log::connected(stream.local_addr().expect("the socket is open"), before);
         Self(stream)
     }
 

@@ -37,7 +37,7 @@ use bytes::Bytes;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use wireplug::session::CloseReason;
@@ -90,11 +90,9 @@ fn address(server: &RunningServer) -> String {
 /// Connects a bare socket to the server's only listener. Returns the socket and its address, for
 /// which the log is searched from now on.
 async fn socket(server: &RunningServer) -> (TcpStream, SocketAddr) {
-    log::init();
-    let before = log::length();
-    let socket = within("a connection", TcpStream::connect(address(server))).await.expect("it listens");
+    let address = address(server).parse().expect("a numeric address");
+    let socket = log::connect(TcpSocket::new_v4().expect("a socket"), address).await;
     let peer = socket.local_addr().expect("an address");
-    log::connected(peer, before);
     (socket, peer)
 }
 

@@ -8,7 +8,7 @@ mod tls;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use wireplug::config::{ClientLimits, TlsConfig};
 use wireplug::{App, CodecSource, Listener, RunningServer, Server};
 use wireplug_tests::{log, server, within};
@@ -32,10 +32,8 @@ async fn serve(app: App, tls: Option<TlsConfig>, limits: ClientLimits) -> Runnin
 }
 
 async fn connect(server: &RunningServer) -> Client<TcpStream> {
-    let address = server.urls()[0].replace("tcp://", "");
-    let before = log::length();
-    let mut client = Client(TcpStream::connect(address).await.expect("it listens"));
-    log::connected(client.0.local_addr().expect("an address"), before);
+    let address = server.urls()[0].replace("tcp://", "").parse().expect("a numeric address");
+    let mut client = Client(log::connect(TcpSocket::new_v4().expect("a socket"), address).await);
     client.expect("+OK ready\r\n").await;
     client
 }
