@@ -6,6 +6,8 @@ use crate::abi::{self, List, Maybe, Outcome, arena};
 use crate::answer::Answer;
 use crate::flat::{MessageHead, decode_batch, encode_batch};
 use crate::framer::decode_stream;
+#[cfg(target_family = "wasm")]
+use crate::heap;
 use crate::{Broadcast, Codec, Events, Framer, Handoff, Instant, Message, Peer, Session, trap};
 
 const NOT_CONFIGURED: &str = "the codec is not configured";
@@ -92,17 +94,21 @@ impl<C: Codec> Instance<C> {
 
     pub fn configure(&self, options: &str) -> *const Outcome<()> {
         trap::note_panics();
-        self.call_once(|state| {
-            let outcome = match C::configure(options) {
-                Ok(codec) => {
-                    state.codec = Some(codec);
-                    state.answer.prepare();
-                    Outcome::Ok(())
-                }
+        let (is_configured, outcome) = self.call_once(|state| {
+            let configured = C::configure(options).map(|codec| state.codec = Some(codec));
+            let outcome = match configured {
+                Ok(()) => Outcome::Ok(()),
                 Err(error) => Outcome::Err(state.answer.error(error)),
             };
-            state.answer.returned(outcome)
-        })
+            (matches!(outcome, Outcome::Ok(())), state.answer.returned(outcome))
+        });
+        if is_configured {
+            // In native builds, all tests of a process share a heap, and there is no image of it.
+            #[cfg(target_family = "wasm")]
+            heap::fill_gaps();
+            self.0.borrow_mut().answer.prepare();
+        }
+        outcome
     }
 
     pub fn open(&self, peer: Peer, now: Instant) -> *const Outcome<u32> {

@@ -173,6 +173,8 @@ mod events;
 mod exported;
 mod flat;
 mod framer;
+#[cfg(target_family = "wasm")]
+mod heap;
 pub mod ids;
 mod instance;
 mod options;
