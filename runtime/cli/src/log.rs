@@ -2,6 +2,7 @@
 //! output is for the results of commands.
 
 mod format;
+mod recent;
 
 use std::env::{self, VarError};
 use std::io::IsTerminal as _;
@@ -19,8 +20,10 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use wireplug::config::{LogConfig, LogFormat, LogLevel};
+use wireplug::events::Events;
 
 use self::format::LineFormat;
+use self::recent::RecentLines;
 use super::output::Output;
 
 /// The environment variable that sets what is logged.
@@ -34,18 +37,18 @@ const MAX_SHOWN: usize = 200;
 
 /// Starts logging to standard error, for a command that is not a server.
 pub(super) fn start(config: &LogConfig) {
-    let (_, problem) = begin(config, BoxMakeWriter::new(std::io::stderr));
+    let (_, problem) = begin(config, BoxMakeWriter::new(std::io::stderr), None);
     if let Some(problem) = problem {
         complain!("wireplug: {problem}");
     }
 }
 
-/// Starts logging for a server, which must not wait for the reader of its log. Returns the means to
-/// change it.
-pub(super) fn start_to(output: &Output, config: &LogConfig) -> LogControl {
+/// Starts logging for a server, which must not wait for the reader of its log. Adds warnings and
+/// errors to `events`. Returns the means to change the log.
+pub(super) fn start_to(output: &Output, config: &LogConfig, events: Option<Events>) -> LogControl {
     output.set_format(config.format);
     let writer = output.clone();
-    let (set, problem) = begin(config, BoxMakeWriter::new(move || writer.log()));
+    let (set, problem) = begin(config, BoxMakeWriter::new(move || writer.log()), events);
     if let Some(problem) = problem {
         output.complain(Level::WARN, format_args!("wireplug: {problem}"), &problem, json!({}));
     }
@@ -79,7 +82,7 @@ pub(super) fn format_in(file: &Path) -> Option<LogFormat> {
 
 /// Initializes the log. Returns a function that changes it, and a description of the problem if the
 /// environment variable, which overrides the configured level, has an invalid value.
-fn begin(config: &LogConfig, writer: BoxMakeWriter) -> (SetLog, Option<String>) {
+fn begin(config: &LogConfig, writer: BoxMakeWriter, events: Option<Events>) -> (SetLog, Option<String>) {
     let is_json = Arc::new(AtomicBool::new(config.format == LogFormat::Json));
     let lines = tracing_subscriber::fmt::layer()
         // Colours are only for terminals. In a file or a journal their escape sequences would be
@@ -93,7 +96,7 @@ fn begin(config: &LogConfig, writer: BoxMakeWriter) -> (SetLog, Option<String>) 
     let variable = env::var(VARIABLE);
     let is_overridden = variable.as_ref().is_ok_and(|value| directives(value).next().is_some());
     let (filter, problem) = filter(config.level, variable);
-    let log = tracing_subscriber::registry().with(lines);
+    let log = tracing_subscriber::registry().with(lines).with(events.map(RecentLines));
     let level = Arc::new(AtomicU8::new(config.level as u8));
     if is_overridden && problem.is_none() {
         log.with(filter).init();

@@ -78,6 +78,8 @@ use crate::app::Routes;
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Carrier, Codec as _, CodecError, Reason};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
+#[cfg(feature = "control")]
+use crate::events::{Ended, Events};
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
@@ -116,10 +118,13 @@ struct ServerState {
     /// The places of the sessions that are awake.
     awake: AwakeLimit,
     memory: MemoryBudget,
+    #[cfg(feature = "control")]
+    events: Events,
 }
 
 /// The state that the connections of one listener share.
 struct ListenerContext {
+    url: Arc<str>,
     slot: Slot,
     admission: Admission,
     settings: Live<ListenerSettings>,
@@ -167,13 +172,23 @@ async fn serve_client(
     // A panic here is a bug in this program. It ends this connection like any other reason: the end
     // is counted, and the permit is returned.
     let _counted = Counted::begin(&listener.connections);
-    let mut session = None;
-    let served = serve(&server, &listener, id, incoming, &stop, &mut session);
+    let mut known = Known { client: incoming.address.clone(), ..Known::default() };
+    let served = serve(&server, &listener, id, incoming, &stop, &mut known);
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
     server.counters.closed(&reason);
-    if let Some(session) = &session {
+    if let Some(session) = &known.session {
         server.sessions.closed(session, &reason);
     }
+    #[cfg(feature = "control")]
+    server.events.ended(Ended {
+        session: id,
+        user: known.session.as_ref().and_then(Session::user),
+        peer: &known.client,
+        listener: &listener.url,
+        codec: listener.slot.name(),
+        generation: known.generation,
+        reason: &reason,
+    });
     if reason == CloseReason::ClientClosed {
         if tracing::enabled!(tracing::Level::DEBUG)
             && let Some(left_out) = server.ordinary_log_limit.admit()
@@ -194,22 +209,35 @@ async fn serve_client(
     }
 }
 
-/// Prepares one client's connection, runs it, and returns why it ended. Sets `known` to the session
-/// as soon as the application can learn of the session.
+/// What is known about a connection when it ends.
+#[derive(Default)]
+struct Known {
+    /// The client's address. Behind a load balancer it is the balancer's, until the balancer has
+    /// said whose it is.
+    client: String,
+    /// The session, as soon as the application can learn of it.
+    session: Option<Session>,
+    /// The generation of the codec that the session was on last.
+    generation: Option<u64>,
+}
+
+/// Prepares one client's connection, runs it, and returns why it ended. Sets what becomes known
+/// about the connection.
 async fn serve(
     server: &Arc<ServerState>,
     listener: &Arc<ListenerContext>,
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
-    known: &mut Option<Session>,
+    known: &mut Known,
 ) -> CloseReason {
     // The preparation needs more memory than all that follows. It is in a box, so that the task of
     // an open connection does not keep this memory.
     let prepared = Box::pin(prepare(server, listener, id, incoming, stop, known)).await;
     match prepared {
         Ok(Prepared { connection, admitted, permit }) => {
-            let reason = connection.run().await;
+            let (reason, generation) = connection.run().await;
+            known.generation = Some(generation);
             drop((admitted, permit));
             reason
         }
@@ -232,7 +260,7 @@ async fn prepare<'a>(
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
-    known: &mut Option<Session>,
+    known: &mut Known,
 ) -> Result<Prepared<'a>, CloseReason> {
     let ListenerContext { slot, admission, settings, max_datagram, .. } = &**listener;
     let settings = settings.get();
@@ -269,6 +297,7 @@ async fn prepare<'a>(
     };
     if let Some(client) = &client {
         Span::current().record("client", client);
+        known.client.clone_from(client);
     }
     let address = client.unwrap_or(address);
     if behind_proxy {
@@ -333,6 +362,7 @@ async fn prepare<'a>(
     let link = Link { carrier, max_packet };
     let now = clock::opening();
     let codec = Arc::clone(lease.generation());
+    known.generation = Some(codec.number());
     let description = codec.description();
     let codec_session = match codec.open(link.peer(session.client(), description), now) {
         Ok(codec_session) => codec_session,
@@ -381,7 +411,7 @@ async fn prepare<'a>(
         // If they have changed meanwhile, the first turn applies the new ones.
         (settings, accepted),
     ));
-    *known = Some(session.clone());
+    known.session = Some(session.clone());
     server.sessions.insert(session.clone());
     if stop.is_cancelled() {
         // The server stopped while this client was opening, and closed all sessions that it knew

@@ -52,6 +52,8 @@ impl Server {
             configured: _,
             builtin_app: _,
             health: _,
+            #[cfg(feature = "control")]
+                events: _,
         } = self;
         let mut refused = Refused(Vec::new());
         if let Some(cluster) = &cluster {

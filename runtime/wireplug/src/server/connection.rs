@@ -84,12 +84,14 @@ impl Connection {
         Self { server, listener, settings, transport, codec, session, in_flight: InFlight::new(), timer }
     }
 
-    /// Serves the client until the connection ends, and returns why it ended.
-    pub(super) async fn run(mut self: Box<Self>) -> CloseReason {
+    /// Serves the client until the connection ends. Returns why it ended, and the generation of the
+    /// codec that the session was on.
+    pub(super) async fn run(mut self: Box<Self>) -> (CloseReason, u64) {
         let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
         // The future of the end is in a box, so that the task of an open connection does not keep
         // the memory for it.
-        Box::pin(self.end(reason)).await
+        let reason = Box::pin(self.end(reason)).await;
+        (reason, self.codec.generation())
     }
 
     /// Ends the connection after its last turn, and returns the reason to report.

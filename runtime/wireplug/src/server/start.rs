@@ -51,6 +51,8 @@ impl Server {
             configured,
             builtin_app: _,
             health,
+            #[cfg(feature = "control")]
+            events,
         } = self;
         if listeners.is_empty() {
             return Err(StartError::NoListener);
@@ -77,6 +79,8 @@ impl Server {
             on_compiling,
             app.routes(),
         )?;
+        #[cfg(feature = "control")]
+        slots.audit().add_to(events.clone());
         let common = Common { certificates: certificates.clone(), time: RunningTime::default(), health };
         let mut bound = Vec::new();
         slots.falls_back = true;
@@ -109,6 +113,8 @@ impl Server {
             spare: SpareDescriptor::open(),
             awake,
             memory,
+            #[cfg(feature = "control")]
+            events: events.clone(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let listening = bound.into_iter().map(|bound| bound.open(&state, &stop, &tasks)).collect();
@@ -141,6 +147,8 @@ impl Server {
             ended,
             tasks,
             audit,
+            #[cfg(feature = "control")]
+            events,
             reloading,
         };
         Ok(RunningServer(Arc::new(running)))
