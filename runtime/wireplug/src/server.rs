@@ -12,6 +12,7 @@
 //! | `running`, `nodes` | a running server |
 //! | `listeners`, `live`, `reload` | its listeners, their settings, and how a reload changes them |
 //! | `cluster` | the interface through which the server reaches services and other servers |
+//! | `access_log` | the lines of connections that ended, and of requests |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
 //! | `peer` | what a codec sees of a client |
 //! | `connection` | the task that owns one connection |
@@ -20,6 +21,7 @@
 //! | `protocol_mismatch`, `close_code` | find out why a connection ended, and report it to the client |
 
 mod accepting;
+mod access_log;
 mod admission;
 mod awake;
 mod budget;
@@ -55,8 +57,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
-use tracing::{Span, debug, error, info, warn};
+use tracing::Span;
 
+use self::access_log::{AccessLog, Totals};
 use self::admission::{Admission, Admitted, ConnectionLimit, Permit};
 pub use self::awake::AwakeStatus;
 use self::awake::{AwakeLimit, needs_place};
@@ -84,7 +87,6 @@ use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, 
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::Counters;
-use wireplug_base::LogLimit;
 pub use wireplug_connectors::certificates::CertificateStatus;
 use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
@@ -107,10 +109,7 @@ struct ServerState {
     accept_rate: RateMeter,
     sessions: Sessions,
     counters: Counters,
-    /// Limits the log lines of connections that ended.
-    log_limit: LogLimit,
-    /// Limits the log lines of connections that the client closed.
-    ordinary_log_limit: LogLimit,
+    access_log: AccessLog,
     next_id: AtomicU64,
     /// The running time, in which clients' deadlines are measured.
     time: RunningTime,
@@ -172,7 +171,7 @@ async fn serve_client(
     // A panic here is a bug in this program. It ends this connection like any other reason: the end
     // is counted, and the permit is returned.
     let _counted = Counted::begin(&listener.connections);
-    let mut known = Known { client: incoming.address.clone(), ..Known::default() };
+    let mut known = Known::new(&incoming);
     let served = serve(&server, &listener, id, incoming, &stop, &mut known);
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
     server.counters.closed(&reason);
@@ -189,36 +188,36 @@ async fn serve_client(
         generation: known.generation,
         reason: &reason,
     });
-    if reason == CloseReason::ClientClosed {
-        if tracing::enabled!(tracing::Level::DEBUG)
-            && let Some(left_out) = server.ordinary_log_limit.admit()
-        {
-            let left_out = (left_out > 0).then_some(left_out);
-            debug!(left_out, cause = reason.cause(), %reason, "closed");
-        }
-        return;
-    }
-    let Some(left_out) = server.log_limit.admit() else { return };
-    if left_out > 0 {
-        warn!(left_out, "more connections ended than the log has lines for: the counts have them all");
-    }
-    match &reason {
-        CloseReason::Internal => error!(cause = reason.cause(), %reason, "closed"),
-        CloseReason::CodecFault(_) => warn!(cause = reason.cause(), %reason, "closed"),
-        _ => info!(cause = reason.cause(), %reason, "closed"),
-    }
+    server.access_log.connection(&known, &reason);
 }
 
 /// What is known about a connection when it ends.
-#[derive(Default)]
 struct Known {
+    /// When the client was accepted.
+    since: std::time::Instant,
     /// The client's address. Behind a load balancer it is the balancer's, until the balancer has
     /// said whose it is.
     client: String,
+    /// The name of the transport, once the socket is open.
+    transport: Option<String>,
     /// The session, as soon as the application can learn of it.
     session: Option<Session>,
     /// The generation of the codec that the session was on last.
     generation: Option<u64>,
+    totals: Totals,
+}
+
+impl Known {
+    fn new(incoming: &Incoming) -> Self {
+        Self {
+            since: std::time::Instant::now(),
+            client: incoming.address.clone(),
+            transport: None,
+            session: None,
+            generation: None,
+            totals: Totals::default(),
+        }
+    }
 }
 
 /// Prepares one client's connection, runs it, and returns why it ended. Sets what becomes known
@@ -236,8 +235,8 @@ async fn serve(
     let prepared = Box::pin(prepare(server, listener, id, incoming, stop, known)).await;
     match prepared {
         Ok(Prepared { connection, admitted, permit }) => {
-            let (reason, generation) = connection.run().await;
-            known.generation = Some(generation);
+            let (reason, generation, totals) = connection.run().await;
+            (known.generation, known.totals) = (Some(generation), totals);
             drop((admitted, permit));
             reason
         }
@@ -306,6 +305,7 @@ async fn prepare<'a>(
             Err(reason) => return Err(reason),
         };
     }
+    known.transport = Some(transport.to_owned());
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
     // A place among the sessions that are awake. If all are taken, others are asked to sleep.

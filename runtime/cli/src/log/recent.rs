@@ -12,6 +12,8 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use wireplug::events::{Events, LogEvent};
 
+use super::ACCESS;
+
 /// A layer of the subscriber. The layer that writes lines must come first, because it formats the
 /// fields of spans.
 pub(super) struct RecentLines(pub(super) Events);
@@ -19,7 +21,8 @@ pub(super) struct RecentLines(pub(super) Events);
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RecentLines {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        if *metadata.level() > Level::WARN {
+        // The end of a connection is an event already.
+        if *metadata.level() > Level::WARN || metadata.target() == ACCESS {
             return;
         }
         let mut line = LogEvent {
@@ -92,6 +95,7 @@ mod tests {
         subscriber::with_default(log, || {
             let _connection = info_span!("connection", id = 7, peer = "192.0.2.1:5").entered();
             info!("nobody needs this");
+            warn!(target: "wireplug::access", "it is an event already");
             warn!(count = 3, route = %"chat.send", "it is odd");
             error!("it failed");
         });

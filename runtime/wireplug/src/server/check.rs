@@ -52,6 +52,7 @@ impl Server {
             configured: _,
             builtin_app: _,
             health: _,
+            access_log: _,
             #[cfg(feature = "control")]
                 events: _,
         } = self;

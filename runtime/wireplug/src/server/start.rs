@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::access_log::AccessLog;
 use super::admission::ConnectionLimit;
 use super::awake::AwakeLimit;
 use super::listener::Resolved;
@@ -20,7 +21,6 @@ use super::slots::{SlotList, Slots};
 use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
 use crate::session::Sessions;
 use crate::stats::Counters;
-use wireplug_base::LogLimit;
 use wireplug_connectors::RateMeter;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::listening::SpareDescriptor;
@@ -51,6 +51,7 @@ impl Server {
             configured,
             builtin_app: _,
             health,
+            access_log,
             #[cfg(feature = "control")]
             events,
         } = self;
@@ -106,8 +107,7 @@ impl Server {
             routes: app.finish(),
             config: Live::new(config),
             counters: Counters::default(),
-            log_limit: LogLimit::new(),
-            ordinary_log_limit: LogLimit::new(),
+            access_log: AccessLog::new(access_log),
             next_id: AtomicU64::new(1),
             time: common.time.clone(),
             spare: SpareDescriptor::open(),
