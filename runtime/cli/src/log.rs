@@ -2,6 +2,7 @@
 //! output is for the results of commands.
 
 mod format;
+mod recent;
 
 use std::env::{self, VarError};
 use std::io::IsTerminal as _;
@@ -18,13 +19,18 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use wireplug::config::{LogConfig, LogFormat, LogLevel};
+use wireplug::config::{LogConfig, LogFormat, LogLevel, LoggedAccess};
+use wireplug::events::Events;
 
 use self::format::LineFormat;
+use self::recent::RecentLines;
 use super::output::Output;
 
 /// The environment variable that sets what is logged.
 const VARIABLE: &str = "RUST_LOG";
+
+/// The target of the access log.
+const ACCESS: &str = "wireplug::access";
 
 /// The levels that [`VARIABLE`] can name.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -34,18 +40,18 @@ const MAX_SHOWN: usize = 200;
 
 /// Starts logging to standard error, for a command that is not a server.
 pub(super) fn start(config: &LogConfig) {
-    let (_, problem) = begin(config, BoxMakeWriter::new(std::io::stderr));
+    let (_, problem) = begin(config, BoxMakeWriter::new(std::io::stderr), None);
     if let Some(problem) = problem {
         complain!("wireplug: {problem}");
     }
 }
 
-/// Starts logging for a server, which must not wait for the reader of its log. Returns the means to
-/// change it.
-pub(super) fn start_to(output: &Output, config: &LogConfig) -> LogControl {
+/// Starts logging for a server, which must not wait for the reader of its log. Adds warnings and
+/// errors to `events`. Returns the means to change the log.
+pub(super) fn start_to(output: &Output, config: &LogConfig, events: Option<Events>) -> LogControl {
     output.set_format(config.format);
     let writer = output.clone();
-    let (set, problem) = begin(config, BoxMakeWriter::new(move || writer.log()));
+    let (set, problem) = begin(config, BoxMakeWriter::new(move || writer.log()), events);
     if let Some(problem) = problem {
         output.complain(Level::WARN, format_args!("wireplug: {problem}"), &problem, json!({}));
     }
@@ -79,7 +85,7 @@ pub(super) fn format_in(file: &Path) -> Option<LogFormat> {
 
 /// Initializes the log. Returns a function that changes it, and a description of the problem if the
 /// environment variable, which overrides the configured level, has an invalid value.
-fn begin(config: &LogConfig, writer: BoxMakeWriter) -> (SetLog, Option<String>) {
+fn begin(config: &LogConfig, writer: BoxMakeWriter, events: Option<Events>) -> (SetLog, Option<String>) {
     let is_json = Arc::new(AtomicBool::new(config.format == LogFormat::Json));
     let lines = tracing_subscriber::fmt::layer()
         // Colours are only for terminals. In a file or a journal their escape sequences would be
@@ -93,27 +99,39 @@ fn begin(config: &LogConfig, writer: BoxMakeWriter) -> (SetLog, Option<String>) 
     let variable = env::var(VARIABLE);
     let is_overridden = variable.as_ref().is_ok_and(|value| directives(value).next().is_some());
     let (filter, problem) = filter(config.level, variable);
-    let log = tracing_subscriber::registry().with(lines);
+    let log = tracing_subscriber::registry().with(lines).with(events.map(RecentLines));
     let level = Arc::new(AtomicU8::new(config.level as u8));
+    let access = Arc::new(AtomicBool::new(logs_all_access(config)));
     if is_overridden && problem.is_none() {
         log.with(filter).init();
     } else {
         // A filter that can be replaced would take a lock that all connections share, at each turn
         // of each. This one decides once for each line of the program, until its level changes.
-        let level = Arc::clone(&level);
-        log.with(filter_fn(move |metadata| is_logged(metadata, level.load(Ordering::Relaxed)))).init();
+        let (level, access) = (Arc::clone(&level), Arc::clone(&access));
+        let is_wanted = move |metadata: &Metadata<'_>| {
+            is_logged(metadata, level.load(Ordering::Relaxed), access.load(Ordering::Relaxed))
+        };
+        log.with(filter_fn(is_wanted)).init();
     }
     let set = move |config: &LogConfig| {
         is_json.store(config.format == LogFormat::Json, Ordering::Relaxed);
         level.store(config.level as u8, Ordering::Relaxed);
+        access.store(logs_all_access(config), Ordering::Relaxed);
         rebuild_interest_cache();
     };
     (Box::new(set), problem)
 }
 
+/// Returns whether the access log is switched on for all connections. Its lines are then logged at
+/// any level.
+fn logs_all_access(config: &LogConfig) -> bool {
+    config.access >= LoggedAccess::Connections
+}
+
 /// Returns whether a line is logged at a level, which is that of a [`LogLevel`]. It is the same as
-/// what the configured directives of [`filter`] say.
-fn is_logged(metadata: &Metadata<'_>, level: u8) -> bool {
+/// what the configured directives of [`filter`] say. `access` says whether the access log is
+/// switched on for all connections.
+fn is_logged(metadata: &Metadata<'_>, level: u8, access: bool) -> bool {
     let of_line = match *metadata.level() {
         Level::ERROR => LogLevel::Error,
         Level::WARN => LogLevel::Warn,
@@ -124,6 +142,9 @@ fn is_logged(metadata: &Metadata<'_>, level: u8) -> bool {
     match metadata.target() {
         target if target.starts_with("async_nats") => false,
         target if target.starts_with("wireplug::audit") => of_line as u8 <= LogLevel::Info as u8,
+        target if access && target == ACCESS => of_line as u8 <= LogLevel::Info as u8,
+        // The lines of the access log have the fields of their connection.
+        target if access && metadata.is_span() && target.starts_with("wireplug") => true,
         _ => of_line as u8 <= level,
     }
 }

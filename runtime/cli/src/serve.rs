@@ -11,6 +11,7 @@ use wireplug::admin::{ControlApi, HealthListener, RuntimeFolder};
 use wireplug::config::{
     Builtin, BuiltinApp, CompileConfig, ControlAddress, ControlConfig, LogConfig, Problems,
 };
+use wireplug::events::Events;
 use wireplug::{App, CodecSource, Config, ConfigFile as _, Health, RunningServer, Server};
 
 use super::output::Output;
@@ -163,8 +164,9 @@ fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
             return Err(error);
         }
     };
-    let log = log::start_to(output, &config.log);
-    let server = from_config(&config, file)?;
+    let events = config.control.as_ref().map(|_| Events::default());
+    let log = log::start_to(output, &config.log, events.clone());
+    let server = from_config(&config, file)?.events(events.unwrap_or_default());
     let first = config.listeners.first().and_then(|listener| listener.codec.as_ref());
     let pomelo = first
         .and_then(|name| config.codecs.get(name))
@@ -195,7 +197,8 @@ pub(super) fn directory(file: &Path) -> &Path {
 
 /// Plans the server that the options describe.
 fn assembled(args: Args, output: &Output) -> Plan {
-    log::start_to(output, &LogConfig::default());
+    let events = args.control.as_ref().map(|_| Events::default());
+    log::start_to(output, &LogConfig::default(), events.clone());
     let listen = if args.listen.is_empty() { vec![DEMO.to_owned()] } else { args.listen };
     let codec = match &args.codec {
         Some(file) => CodecSource::file(file, args.options.unwrap_or_else(|| json!({})))
@@ -203,7 +206,7 @@ fn assembled(args: Args, output: &Output) -> Plan {
         None => CodecSource::pomelo(args.options.unwrap_or_else(|| json!({ "heartbeat": 30 }))),
     };
     let compile = CompileConfig { cache: cache::directory(), ..CompileConfig::default() };
-    let server = Server::new(demo::app()).compile(compile);
+    let server = Server::new(demo::app()).compile(compile).events(events.unwrap_or_default());
     let server = listen.iter().fold(server, |server, url| server.listen(url, codec.clone()));
     let control = args.control.map(|address| address.map_or_else(ControlConfig::default, ControlConfig::at));
     Plan { server, pomelo: args.codec.is_none(), control, file: None }

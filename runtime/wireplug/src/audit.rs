@@ -22,7 +22,11 @@ use tracing::info;
 
 #[cfg(feature = "control")]
 pub(crate) use self::file::FileWriter;
+#[cfg(feature = "control")]
+pub(crate) use self::time::rfc3339;
 use crate::codec::Digest;
+#[cfg(feature = "control")]
+use crate::events::Events;
 use wireplug_base::{Chain, LogLimit};
 
 /// The longest time that a change waits until its line is in the file. A disk that hangs must not
@@ -94,6 +98,18 @@ pub(crate) enum Outcome {
     Refused,
 }
 
+#[cfg(feature = "control")]
+impl Outcome {
+    /// Returns the name that the line has.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Refused => "refused",
+        }
+    }
+}
+
 /// A line of the audit log.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -162,6 +178,37 @@ impl Record {
         self.to_generation = Some(generation);
     }
 
+    #[cfg(feature = "control")]
+    pub(crate) fn who(&self) -> &str {
+        &self.actor.who
+    }
+
+    #[cfg(feature = "control")]
+    pub(crate) fn change(&self) -> &'static str {
+        self.change
+    }
+
+    /// Returns the name of the codec, which is empty if the whole configuration is reloaded.
+    #[cfg(feature = "control")]
+    pub(crate) fn codec(&self) -> &str {
+        &self.codec
+    }
+
+    #[cfg(feature = "control")]
+    pub(crate) fn to_generation(&self) -> Option<u64> {
+        self.to_generation
+    }
+
+    #[cfg(feature = "control")]
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    #[cfg(feature = "control")]
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
     /// Adds how a change ended: `describe` adds the result of a change that succeeded.
     pub(crate) fn of<T, E: std::error::Error>(
         mut self,
@@ -190,6 +237,8 @@ pub(crate) struct AuditLog {
     refused: LogLimit,
     #[cfg(feature = "control")]
     file: OnceLock<FileWriter>,
+    #[cfg(feature = "control")]
+    events: OnceLock<Events>,
 }
 
 impl AuditLog {
@@ -198,6 +247,12 @@ impl AuditLog {
     #[cfg(feature = "control")]
     pub(crate) fn append_to(&self, file: FileWriter) {
         let _ = self.file.set(file);
+    }
+
+    /// Adds each line to the recent events of the server from now on.
+    #[cfg(feature = "control")]
+    pub(crate) fn add_to(&self, events: Events) {
+        let _ = self.events.set(events);
     }
 
     /// Writes a line. Does not wait for the file.
@@ -234,6 +289,10 @@ impl AuditLog {
             }
         );
         #[cfg(feature = "control")]
+        if let Some(events) = self.events.get() {
+            events.changed(&record);
+        }
+        #[cfg(feature = "control")]
         if let Some(file) = self.file.get() {
             match serde_json::to_string(&record) {
                 Ok(line) => file.append(line),
@@ -259,6 +318,8 @@ impl Default for AuditLog {
             refused: LogLimit::per_second(REFUSED_A_SECOND),
             #[cfg(feature = "control")]
             file: OnceLock::new(),
+            #[cfg(feature = "control")]
+            events: OnceLock::new(),
         }
     }
 }

@@ -115,6 +115,22 @@ pub struct LogConfig {
     /// Text for people, or JSON for programs: one object per line, on standard error and on
     /// standard output. `docs/logging.md` lists what is written where.
     pub format: LogFormat,
+    /// Which lines the access log has. They have the target `wireplug::access`.
+    /// `docs/observability.md` lists their fields.
+    pub access: LoggedAccess,
+}
+
+/// What has a line in the access log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoggedAccess {
+    /// Connections that did not end by their client. The other ones have a line at level `debug`.
+    #[default]
+    Abnormal,
+    /// All connections, when they end.
+    Connections,
+    /// All connections, and all requests when they are answered.
+    Requests,
 }
 
 /// A port for health checks: `GET /livez` is answered with 200, and `GET /readyz` with 503 while

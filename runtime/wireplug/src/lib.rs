@@ -63,6 +63,7 @@
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`status`] | what a server tells of itself |
 //! | [`testing`] | tests of an application, without a socket |
+//! | `events` | the recent events that the control API reports; with the feature `control` |
 //! | `admin` | the control API, by which codecs are swapped under traffic; with the feature `control` |
 //!
 //! `ARCHITECTURE.md` follows one packet through them.
@@ -89,6 +90,8 @@ mod audit;
 pub mod codec;
 pub mod config;
 pub mod connector;
+#[cfg(feature = "control")]
+pub mod events;
 #[cfg(feature = "nats")]
 mod nats;
 mod server;

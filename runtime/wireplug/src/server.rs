@@ -12,6 +12,7 @@
 //! | `running`, `nodes` | a running server |
 //! | `listeners`, `live`, `reload` | its listeners, their settings, and how a reload changes them |
 //! | `cluster` | the interface through which the server reaches services and other servers |
+//! | `access_log` | the lines of connections that ended, and of requests |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
 //! | `peer` | what a codec sees of a client |
 //! | `connection` | the task that owns one connection |
@@ -20,6 +21,7 @@
 //! | `protocol_mismatch`, `close_code` | find out why a connection ended, and report it to the client |
 
 mod accepting;
+mod access_log;
 mod admission;
 mod awake;
 mod budget;
@@ -55,8 +57,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
-use tracing::{Span, debug, error, info, warn};
+use tracing::Span;
 
+use self::access_log::{AccessLog, Totals};
 use self::admission::{Admission, Admitted, ConnectionLimit, Permit};
 pub use self::awake::AwakeStatus;
 use self::awake::{AwakeLimit, needs_place};
@@ -78,11 +81,12 @@ use crate::app::Routes;
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Carrier, Codec as _, CodecError, Reason};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
+#[cfg(feature = "control")]
+use crate::events::{Ended, Events};
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::Counters;
-use wireplug_base::LogLimit;
 pub use wireplug_connectors::certificates::CertificateStatus;
 use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
@@ -105,10 +109,7 @@ struct ServerState {
     accept_rate: RateMeter,
     sessions: Sessions,
     counters: Counters,
-    /// Limits the log lines of connections that ended.
-    log_limit: LogLimit,
-    /// Limits the log lines of connections that the client closed.
-    ordinary_log_limit: LogLimit,
+    access_log: AccessLog,
     next_id: AtomicU64,
     /// The running time, in which clients' deadlines are measured.
     time: RunningTime,
@@ -116,10 +117,13 @@ struct ServerState {
     /// The places of the sessions that are awake.
     awake: AwakeLimit,
     memory: MemoryBudget,
+    #[cfg(feature = "control")]
+    events: Events,
 }
 
 /// The state that the connections of one listener share.
 struct ListenerContext {
+    url: Arc<str>,
     slot: Slot,
     admission: Admission,
     settings: Live<ListenerSettings>,
@@ -167,49 +171,72 @@ async fn serve_client(
     // A panic here is a bug in this program. It ends this connection like any other reason: the end
     // is counted, and the permit is returned.
     let _counted = Counted::begin(&listener.connections);
-    let mut session = None;
-    let served = serve(&server, &listener, id, incoming, &stop, &mut session);
+    let mut known = Known::new(&incoming);
+    let served = serve(&server, &listener, id, incoming, &stop, &mut known);
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
     server.counters.closed(&reason);
-    if let Some(session) = &session {
+    if let Some(session) = &known.session {
         server.sessions.closed(session, &reason);
     }
-    if reason == CloseReason::ClientClosed {
-        if tracing::enabled!(tracing::Level::DEBUG)
-            && let Some(left_out) = server.ordinary_log_limit.admit()
-        {
-            let left_out = (left_out > 0).then_some(left_out);
-            debug!(left_out, cause = reason.cause(), %reason, "closed");
+    #[cfg(feature = "control")]
+    server.events.ended(Ended {
+        session: id,
+        user: known.session.as_ref().and_then(Session::user),
+        peer: &known.client,
+        listener: &listener.url,
+        codec: listener.slot.name(),
+        generation: known.generation,
+        reason: &reason,
+    });
+    server.access_log.connection(&known, &reason);
+}
+
+/// What is known about a connection when it ends.
+struct Known {
+    /// When the client was accepted.
+    since: std::time::Instant,
+    /// The client's address. Behind a load balancer it is the balancer's, until the balancer has
+    /// said whose it is.
+    client: String,
+    /// The name of the transport, once the socket is open.
+    transport: Option<String>,
+    /// The session, as soon as the application can learn of it.
+    session: Option<Session>,
+    /// The generation of the codec that the session was on last.
+    generation: Option<u64>,
+    totals: Totals,
+}
+
+impl Known {
+    fn new(incoming: &Incoming) -> Self {
+        Self {
+            since: std::time::Instant::now(),
+            client: incoming.address.clone(),
+            transport: None,
+            session: None,
+            generation: None,
+            totals: Totals::default(),
         }
-        return;
-    }
-    let Some(left_out) = server.log_limit.admit() else { return };
-    if left_out > 0 {
-        warn!(left_out, "more connections ended than the log has lines for: the counts have them all");
-    }
-    match &reason {
-        CloseReason::Internal => error!(cause = reason.cause(), %reason, "closed"),
-        CloseReason::CodecFault(_) => warn!(cause = reason.cause(), %reason, "closed"),
-        _ => info!(cause = reason.cause(), %reason, "closed"),
     }
 }
 
-/// Prepares one client's connection, runs it, and returns why it ended. Sets `known` to the session
-/// as soon as the application can learn of the session.
+/// Prepares one client's connection, runs it, and returns why it ended. Sets what becomes known
+/// about the connection.
 async fn serve(
     server: &Arc<ServerState>,
     listener: &Arc<ListenerContext>,
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
-    known: &mut Option<Session>,
+    known: &mut Known,
 ) -> CloseReason {
     // The preparation needs more memory than all that follows. It is in a box, so that the task of
     // an open connection does not keep this memory.
     let prepared = Box::pin(prepare(server, listener, id, incoming, stop, known)).await;
     match prepared {
         Ok(Prepared { connection, admitted, permit }) => {
-            let reason = connection.run().await;
+            let (reason, generation, totals) = connection.run().await;
+            (known.generation, known.totals) = (Some(generation), totals);
             drop((admitted, permit));
             reason
         }
@@ -232,7 +259,7 @@ async fn prepare<'a>(
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
-    known: &mut Option<Session>,
+    known: &mut Known,
 ) -> Result<Prepared<'a>, CloseReason> {
     let ListenerContext { slot, admission, settings, max_datagram, .. } = &**listener;
     let settings = settings.get();
@@ -269,6 +296,7 @@ async fn prepare<'a>(
     };
     if let Some(client) = &client {
         Span::current().record("client", client);
+        known.client.clone_from(client);
     }
     let address = client.unwrap_or(address);
     if behind_proxy {
@@ -277,6 +305,7 @@ async fn prepare<'a>(
             Err(reason) => return Err(reason),
         };
     }
+    known.transport = Some(transport.to_owned());
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
     // A place among the sessions that are awake. If all are taken, others are asked to sleep.
@@ -333,6 +362,7 @@ async fn prepare<'a>(
     let link = Link { carrier, max_packet };
     let now = clock::opening();
     let codec = Arc::clone(lease.generation());
+    known.generation = Some(codec.number());
     let description = codec.description();
     let codec_session = match codec.open(link.peer(session.client(), description), now) {
         Ok(codec_session) => codec_session,
@@ -381,7 +411,7 @@ async fn prepare<'a>(
         // If they have changed meanwhile, the first turn applies the new ones.
         (settings, accepted),
     ));
-    *known = Some(session.clone());
+    known.session = Some(session.clone());
     server.sessions.insert(session.clone());
     if stop.is_cancelled() {
         // The server stopped while this client was opening, and closed all sessions that it knew

@@ -125,7 +125,7 @@ impl TestClient {
     async fn send(&mut self, id: Option<u64>, route: &str, body: Bytes) -> Response {
         let Self { routes, in_flight, session, .. } = self;
         let route: Arc<str> = route.into();
-        let ticket = Ticket::Request { id, route: Arc::clone(&route) };
+        let ticket = Ticket::Request { id, route: Arc::clone(&route), logged: None };
         let mut request = Some((ticket, Request { session: session.clone(), route, id, body }));
         poll_fn(|cx| {
             if let Some((ticket, request)) = request.take()

@@ -55,6 +55,27 @@ impl CodecError {
     }
 
     /// Returns the failure if the call ended inside the guest's code.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            CodecError::Trap(failure) | CodecError::Deadline(failure) | CodecError::Memory(failure) => {
+                Some(failure)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the error without the input of the call, which is the client's data, and without the
+    /// backtrace.
+    #[must_use]
+    pub fn without_input(&self) -> Self {
+        let mut error = self.clone();
+        if let Some(failure) = error.failure_mut() {
+            *failure = failure.without_input();
+        }
+        error
+    }
+
+    /// Returns the failure, to add what is known, if the call ended inside the guest's code.
     pub fn failure_mut(&mut self) -> Option<&mut Failure> {
         match self {
             CodecError::Trap(failure) | CodecError::Deadline(failure) | CodecError::Memory(failure) => {

@@ -25,8 +25,8 @@ pub struct Failure(Box<Parts>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Parts {
     reason: Reason,
-    /// The names of the functions, the innermost first, or an empty text.
-    backtrace: String,
+    /// The names of the functions, the innermost first.
+    backtrace: Vec<String>,
     /// The position in the input at which the guest says it was.
     position: Option<u32>,
     /// The input of the call, or an empty text.
@@ -37,7 +37,17 @@ impl Failure {
     /// Sets the functions that were running, the innermost first.
     pub fn set_backtrace<S: AsRef<str>>(&mut self, functions: impl IntoIterator<Item = S>) {
         let names = functions.into_iter().take(FUNCTIONS).map(|name| escaped(name.as_ref(), FUNCTION));
-        self.0.backtrace = names.collect::<Vec<_>>().join(" < ");
+        self.0.backtrace = names.collect();
+    }
+
+    /// Returns the names of the functions that were running, the innermost first.
+    pub fn backtrace(&self) -> &[String] {
+        &self.0.backtrace
+    }
+
+    /// Returns the failure without the input and the backtrace.
+    pub(super) fn without_input(&self) -> Self {
+        Self::from(self.0.reason.clone())
     }
 
     /// Sets the position in the input at which the guest says it was.
@@ -66,7 +76,7 @@ impl Failure {
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self(Box::new(Parts { reason, backtrace: String::new(), position: None, input: String::new() }))
+        Self(Box::new(Parts { reason, backtrace: Vec::new(), position: None, input: String::new() }))
     }
 }
 
@@ -74,7 +84,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Parts { reason, backtrace, input, .. } = &*self.0;
         write!(f, "{reason}")?;
-        for (name, value) in [("backtrace", backtrace), ("input", input)] {
+        for (name, value) in [("backtrace", &backtrace.join(" < ")), ("input", input)] {
             if !value.is_empty() {
                 write!(f, "; {name}: {value}")?;
             }

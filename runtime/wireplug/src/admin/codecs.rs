@@ -15,6 +15,7 @@ use tracing::info;
 
 use super::access::Client;
 use super::change::Change;
+use super::events;
 use super::refusal::Refusal;
 use super::upload::Uploads;
 use crate::audit::{AuditLog, Outcome, Record, Version};
@@ -34,14 +35,14 @@ pub struct Candidate {
 }
 
 /// The state that all requests share.
-struct Api {
-    server: Arc<Running>,
+pub(super) struct Api {
+    pub(super) server: Arc<Running>,
     audit: Arc<AuditLog>,
     uploads: Uploads,
 }
 
 pub(super) type Answer<T> = Result<Json<T>, Refusal>;
-type Asked<T> = Result<Query<T>, QueryRejection>;
+pub(super) type Asked<T> = Result<Query<T>, QueryRejection>;
 
 /// A kind of request.
 struct Route {
@@ -53,12 +54,13 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 9] {
+fn table() -> [Route; 10] {
     let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
     let changes =
         |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
     [
         reads("/nodes", get(status)),
+        reads("/events", get(events::list)),
         reads("/codecs", get(list)),
         reads("/codecs/{name}", get(show)),
         changes("upload", "/codecs/{name}", put(upload)),
@@ -318,7 +320,7 @@ async fn reload_config(
     change.run(reload, |report, _| report.outcome()).await
 }
 
-fn given<T>(asked: Asked<T>) -> Result<T, Refusal> {
+pub(super) fn given<T>(asked: Asked<T>) -> Result<T, Refusal> {
     asked.map(|Query(asked)| asked).map_err(|rejection| bad_request(rejection.body_text()))
 }
 

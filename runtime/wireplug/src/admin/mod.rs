@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `GET /livez`, `GET /readyz` | none | answers health checks: 200, or 503 and the reason. Needs no token |
 //! | `GET /nodes` | read | reports this node and the nodes that serve together with it: a list of [`NodeStatus`](crate::server::NodeStatus) |
+//! | `GET /events?after=N&kind=KIND&limit=100` | read | reports recent [events](crate::events): `{"events": […], "next": N}` |
 //! | `GET /codecs` | read | reports all slots: a list of [`SlotStatus`](crate::slot::SlotStatus) |
 //! | `GET /codecs/NAME` | read | reports one slot |
 //! | `PUT /codecs/NAME` | change | swaps to the component in the body, with the options of the current generation: a [`SwapReport`](crate::slot::SwapReport). `?sessions=handoff`, `drain` or `close` says what happens to live sessions |
@@ -45,6 +46,7 @@
 //! | `token` | tokens, from files and generated |
 //! | `backoff` | delays after wrong tokens |
 //! | `codecs` | the requests, the roles that they need, and what they do |
+//! | `events` | reports recent events |
 //! | `health` | answers health checks |
 //! | `upload` | receives components |
 //! | `change` | a change from its request to its line in the audit log |
@@ -57,6 +59,7 @@ mod change;
 mod codecs;
 mod connections;
 mod error;
+mod events;
 mod folder;
 mod health;
 mod listener;
@@ -204,6 +207,7 @@ impl ControlApi {
         if let Some(file) = audit {
             server.parts().audit.append_to(file);
         }
+        server.parts().events.begin();
         let router = codecs::routes(server, max_upload)
             .layer(middleware::from_fn_with_state(access, access::authenticate))
             .merge(health::routes(server.parts().health.clone()));

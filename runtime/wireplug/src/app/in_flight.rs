@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -22,7 +23,23 @@ pub(crate) enum Ticket {
     /// The client's hello.
     Hello,
     /// A request, or a notification if `id` is `None`. The response to a notification is dropped.
-    Request { id: Option<u64>, route: Arc<str> },
+    Request {
+        id: Option<u64>,
+        route: Arc<str>,
+        /// What the access log needs, if requests are logged.
+        logged: Option<Box<Logged>>,
+    },
+}
+
+/// What the access log needs of a request when it is answered.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    pub(crate) id: Option<u64>,
+    pub(crate) route: Arc<str>,
+    /// When the request was decoded.
+    pub(crate) since: Instant,
+    /// The length of its body.
+    pub(crate) bytes: usize,
 }
 
 impl Ticket {

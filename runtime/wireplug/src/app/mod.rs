@@ -39,7 +39,7 @@ use tower::Layer;
 
 pub use extract::{Error, FromRequest, IntoResponse, Json, Peer, Request, Response, State};
 pub use handler::{Answers, Handler};
-pub(crate) use in_flight::{InFlight, Ticket};
+pub(crate) use in_flight::{InFlight, Logged, Ticket};
 #[cfg(feature = "nats")]
 pub(crate) use routes::server_type;
 pub(crate) use routes::{Parts, Routes};

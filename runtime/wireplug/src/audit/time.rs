@@ -6,7 +6,7 @@ const SECONDS_A_DAY: u64 = 86_400;
 
 /// Returns a time in the format of RFC 3339, in UTC, with milliseconds: `2026-11-28T19:24:06.120Z`.
 /// A clock before 1970 gives 1970.
-pub(super) fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / SECONDS_A_DAY, since.as_secs() % SECONDS_A_DAY);
     let (year, month, day) = date(days);

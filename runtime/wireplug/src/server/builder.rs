@@ -6,7 +6,9 @@ use super::cluster::Cluster;
 use super::listener::DefaultCodecs;
 use super::{CodecSource, Listener};
 use crate::app::{App, Parts};
-use crate::config::{BuiltinApp, CompileConfig, Config, ServerConfig};
+use crate::config::{BuiltinApp, CompileConfig, Config, LoggedAccess, ServerConfig};
+#[cfg(feature = "control")]
+use crate::events::Events;
 use wireplug_connectors::{BoxError, Connector, Connectors, Health, ListenUrl};
 use wireplug_wasm::{CompileObserver, Compiler};
 
@@ -43,6 +45,9 @@ pub struct Server {
     pub(super) on_compiling: Option<CompileObserver>,
     pub(super) cluster: Option<Box<dyn Cluster>>,
     pub(super) health: Health,
+    pub(super) access_log: LoggedAccess,
+    #[cfg(feature = "control")]
+    pub(super) events: Events,
     /// The application of a configuration that this program carries.
     pub(super) builtin_app: Option<BuiltinApp>,
     /// The configuration that all of this comes from, if there is one.
@@ -63,6 +68,9 @@ impl Server {
             on_compiling: None,
             cluster: None,
             health: Health::default(),
+            access_log: LoggedAccess::default(),
+            #[cfg(feature = "control")]
+            events: Events::default(),
             builtin_app: None,
             configured: None,
         }
@@ -79,6 +87,20 @@ impl Server {
     /// itself, also while the server starts.
     pub fn health(mut self, health: Health) -> Self {
         self.health = health;
+        self
+    }
+
+    /// Sets which lines the access log has. A configuration sets it too.
+    pub fn access_log(mut self, which: LoggedAccess) -> Self {
+        self.access_log = which;
+        self
+    }
+
+    /// Sets where the server puts its recent events, for a program that adds the lines of its log
+    /// to them.
+    #[cfg(feature = "control")]
+    pub fn events(mut self, events: Events) -> Self {
+        self.events = events;
         self
     }
 

@@ -52,6 +52,9 @@ impl Server {
             configured: _,
             builtin_app: _,
             health: _,
+            access_log: _,
+            #[cfg(feature = "control")]
+                events: _,
         } = self;
         let mut refused = Refused(Vec::new());
         if let Some(cluster) = &cluster {

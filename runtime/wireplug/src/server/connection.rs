@@ -33,13 +33,14 @@ use tokio::time::Instant;
 use self::codec_side::CodecSide;
 use self::timer::ConnectionTimer;
 use self::transport::Transport;
+use super::access_log::Totals;
 use super::awake::AwakePlace;
 use super::deadlines::Observed;
 use super::live::Seen;
 use super::peer::Link;
 use super::rate::Charged;
 use super::{ListenerContext, ListenerSettings, ServerState};
-use crate::app::{InFlight, Request, Response, Ticket};
+use crate::app::{InFlight, Logged, Request, Response, Ticket};
 use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
 use crate::slot::Lease;
 use wireplug_connectors::{RateMeter, Socket, StartTls, Traffic};
@@ -62,6 +63,7 @@ pub(super) struct Connection {
     session: Session,
     in_flight: InFlight,
     timer: ConnectionTimer,
+    totals: Totals,
 }
 
 impl Connection {
@@ -81,15 +83,23 @@ impl Connection {
         let timer = ConnectionTimer::new(limits, accepted, wants_first_byte, meter, time.clone());
         let codec =
             CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
-        Self { server, listener, settings, transport, codec, session, in_flight: InFlight::new(), timer }
+        let (in_flight, totals) = (InFlight::new(), Totals::default());
+        Self { server, listener, settings, transport, codec, session, in_flight, timer, totals }
     }
 
-    /// Serves the client until the connection ends, and returns why it ended.
-    pub(super) async fn run(mut self: Box<Self>) -> CloseReason {
+    /// Serves the client until the connection ends. Returns why it ended, the generation of the
+    /// codec that the session was on, and the traffic.
+    pub(super) async fn run(mut self: Box<Self>) -> (CloseReason, u64, Totals) {
         let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
         // The future of the end is in a box, so that the task of an open connection does not keep
         // the memory for it.
-        Box::pin(self.end(reason)).await
+        let reason = Box::pin(self.end(reason)).await;
+        let tally = self.take_tally();
+        self.server.counters.add(tally);
+        self.totals.add(tally);
+        let traffic = self.transport.traffic();
+        (self.totals.bytes_in, self.totals.bytes_out) = (traffic.read, traffic.written);
+        (reason, self.codec.generation(), self.totals)
     }
 
     /// Ends the connection after its last turn, and returns the reason to report.
@@ -230,6 +240,7 @@ impl Connection {
     fn observe(&mut self, held: bool, blocked: bool) {
         let tally = self.take_tally();
         self.server.counters.add(tally);
+        self.totals.add(tally);
         self.codec.count_packets(tally.packets_in, tally.packets_out);
         if tally == Tally::default() {
             // Nothing came or went in this turn: the timer was set too early, or is due. The client
@@ -346,7 +357,12 @@ impl Connection {
                 }
                 Action::Hello(body) => (Ticket::Hello, self.request(None, Arc::from("hello"), body)),
                 Action::Message { id, route, body } => {
-                    (Ticket::Request { id, route: Arc::clone(&route) }, self.request(id, route, body))
+                    let logged = self.server.access_log.logs_requests().then(|| {
+                        let (route, since) = (Arc::clone(&route), std::time::Instant::now());
+                        Box::new(Logged { id, route, since, bytes: body.len() })
+                    });
+                    let ticket = Ticket::Request { id, route: Arc::clone(&route), logged };
+                    (ticket, self.request(id, route, body))
                 }
             };
             if let Poll::Ready((ticket, response)) =
@@ -363,10 +379,14 @@ impl Connection {
 
     /// Passes a handler's response on: to the codec if it answers a hello, to the outbox if it
     /// answers a request.
-    fn take_response(&mut self, ticket: Ticket, Response { status, body }: Response) {
+    fn take_response(&mut self, ticket: Ticket, response: Response) {
+        if let Ticket::Request { logged: Some(logged), .. } = &ticket {
+            self.server.access_log.request(&self.session, logged, &response);
+        }
+        let Response { status, body } = response;
         match ticket {
             Ticket::Hello => self.codec.answer_hello(status, body),
-            Ticket::Request { id: Some(id), route } => {
+            Ticket::Request { id: Some(id), route, .. } => {
                 self.session.respond(Message::response(id, route, status, body));
             }
             Ticket::Request { id: None, .. } => {}

@@ -23,8 +23,8 @@ impl Server {
     /// registered so far. Paths in the configuration are relative to `directory`.
     ///
     /// Listeners with the same codec share one codec slot. A [`CompileConfig::cache`] that was set
-    /// before holds if the configuration names none. [`Config::log`] is ignored: logging concerns
-    /// the whole process.
+    /// before holds if the configuration names none. Of [`Config::log`] only `access` applies: the
+    /// rest concerns the whole process.
     ///
     /// # Errors
     /// Returns an error if values of the configuration contradict each other, the file of a codec
@@ -44,6 +44,7 @@ impl Server {
         let mut server =
             self.config(config.server.clone()).compile(CompileConfig { cache, ..config.compile.clone() });
         server.configured = Some(config.clone());
+        server.access_log = config.log.access;
         #[cfg(feature = "nats")]
         if let Some(nats) = &config.nats {
             server = server.nats(nats.within(directory), config.services.clone());

@@ -52,8 +52,9 @@ impl Bound {
             .map_err(StartError::Fit)?;
         let settings = Live::new(ListenerSettings { limits, access });
         let admission = Admission::default();
-        let context =
-            ListenerContext { slot, admission, settings, max_datagram, connections: AtomicU64::new(0) };
+        // Only now is the port known.
+        let (url, connections) = (connector.url().into(), AtomicU64::new(0));
+        let context = ListenerContext { url, slot, admission, settings, max_datagram, connections };
         Ok(Self { configured, descriptors: connector.descriptors(), connector, context })
     }
 

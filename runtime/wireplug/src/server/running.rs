@@ -15,6 +15,8 @@ use super::reload::Reloading;
 use super::slots::SlotList;
 use super::{Nodes, ServerState};
 use crate::audit::AuditLog;
+#[cfg(feature = "control")]
+use crate::events::Events;
 use crate::session::{CloseReason, Sessions};
 use crate::slot::Slot;
 use crate::stats::Stats;
@@ -55,6 +57,8 @@ pub(crate) struct Running {
     pub(super) ended: CancellationToken,
     pub(super) tasks: TaskTracker,
     pub(crate) audit: Arc<AuditLog>,
+    #[cfg(feature = "control")]
+    pub(crate) events: Events,
     /// Locked while the configuration changes.
     pub(super) reloading: Mutex<Reloading>,
 }

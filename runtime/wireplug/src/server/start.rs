@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::access_log::AccessLog;
 use super::admission::ConnectionLimit;
 use super::awake::AwakeLimit;
 use super::listener::Resolved;
@@ -20,7 +21,6 @@ use super::slots::{SlotList, Slots};
 use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
 use crate::session::Sessions;
 use crate::stats::Counters;
-use wireplug_base::LogLimit;
 use wireplug_connectors::RateMeter;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::listening::SpareDescriptor;
@@ -51,6 +51,9 @@ impl Server {
             configured,
             builtin_app: _,
             health,
+            access_log,
+            #[cfg(feature = "control")]
+            events,
         } = self;
         if listeners.is_empty() {
             return Err(StartError::NoListener);
@@ -77,6 +80,8 @@ impl Server {
             on_compiling,
             app.routes(),
         )?;
+        #[cfg(feature = "control")]
+        slots.audit().add_to(events.clone());
         let common = Common { certificates: certificates.clone(), time: RunningTime::default(), health };
         let mut bound = Vec::new();
         slots.falls_back = true;
@@ -102,13 +107,14 @@ impl Server {
             routes: app.finish(),
             config: Live::new(config),
             counters: Counters::default(),
-            log_limit: LogLimit::new(),
-            ordinary_log_limit: LogLimit::new(),
+            access_log: AccessLog::new(access_log),
             next_id: AtomicU64::new(1),
             time: common.time.clone(),
             spare: SpareDescriptor::open(),
             awake,
             memory,
+            #[cfg(feature = "control")]
+            events: events.clone(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let listening = bound.into_iter().map(|bound| bound.open(&state, &stop, &tasks)).collect();
@@ -141,6 +147,8 @@ impl Server {
             ended,
             tasks,
             audit,
+            #[cfg(feature = "control")]
+            events,
             reloading,
         };
         Ok(RunningServer(Arc::new(running)))

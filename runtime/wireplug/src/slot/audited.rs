@@ -70,6 +70,6 @@ impl SlotState {
         let mut record = Record::new(Actor::fault_policy(), change, &self.settings.name);
         record.set_from(from.version());
         record.set_to(to.version());
-        self.resources.audit.write(record.ended(Outcome::Done, Some(fault.to_string())));
+        self.resources.audit.write(record.ended(Outcome::Done, Some(fault.without_input().to_string())));
     }
 }

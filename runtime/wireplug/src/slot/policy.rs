@@ -24,7 +24,7 @@ impl SlotState {
         let current = self.assignments.current();
         let is_over = limits.suspend > 0 && count >= limits.suspend as usize;
         if is_over && current.number == number && current.suspend() {
-            error!(slot, generation = number, count, ?window, %fault, "the codec fails: no session opens for a while");
+            error!(slot, generation = number, count, ?window, fault = %fault.without_input(), "the codec fails: no session opens for a while");
         }
     }
 
@@ -46,7 +46,7 @@ impl SlotState {
         }
         let stop = |listed: Listed<Generation>| self.assignments.stop_moving(listed.generation.number);
         if self.assignments.list().into_iter().map(stop).filter(|stopped| *stopped).count() > 0 {
-            error!(slot = self.settings.name, to = number, count, %fault, "it fails to take sessions over: they drain");
+            error!(slot = self.settings.name, to = number, count, fault = %fault.without_input(), "it fails to take sessions over: they drain");
             self.drive_later();
         }
     }
@@ -61,7 +61,7 @@ impl SlotState {
                 self.assignments.on_trial().filter(|(candidate, _)| candidate.number == number)
                 && self.assignments.end_trial(number)
             {
-                error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
+                error!(slot, generation = number, count, ?window, fault = %fault.without_input(), "the candidate fails: its trial is over");
                 let current = self.assignments.current();
                 self.audit_fault("end-trial", &candidate, &current, fault);
                 self.reject(&candidate, &current);
@@ -72,7 +72,7 @@ impl SlotState {
             if current.number == number
                 && let Some(back) = self.assignments.roll_back(number)
             {
-                error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
+                error!(slot, from = number, to = back.number, count, ?window, fault = %fault.without_input(), "rolled back: the codec fails");
                 self.audit_fault("rollback", &current, &back, fault);
                 self.reject(&current, &back);
                 self.drive_later();
@@ -90,7 +90,7 @@ impl SlotState {
         let stopped = is_over && self.assignments.stop_moving(number);
         if stopped {
             let (slot, window) = (&self.settings.name, limits.window);
-            error!(slot, generation = number, count, ?window, %fault, "its sessions fail to move away: they drain");
+            error!(slot, generation = number, count, ?window, fault = %fault.without_input(), "its sessions fail to move away: they drain");
             self.drive_later();
         }
         stopped

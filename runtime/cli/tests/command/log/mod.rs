@@ -1,5 +1,6 @@
 //! The output of `wireplug serve`, which never waits for its reader.
 
+mod access;
 mod formats;
 mod levels;
 mod stalled;

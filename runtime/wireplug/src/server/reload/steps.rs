@@ -268,6 +268,7 @@ impl Running {
         let others = self.listeners.all().into_iter().filter(|listening| !is_configured(listening));
         let listeners: Vec<Listening> = others.chain(listeners).collect();
         self.set_server(turn, &listeners);
+        self.state.access_log.set(turn.after.log.access);
         if turn.current.services != turn.after.services {
             self.nodes.set_services(&turn.after.services);
         }
