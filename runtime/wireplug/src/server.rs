@@ -33,6 +33,8 @@ mod deadlines;
 mod descriptors;
 mod error;
 mod from_config;
+#[cfg(feature = "control")]
+mod inspect;
 mod listener;
 mod listeners;
 mod live;
@@ -65,6 +67,10 @@ pub use self::builder::Server;
 pub use self::check::CheckedCodec;
 use self::connection::{CLOSE_TIMEOUT, Connection};
 pub use self::error::StartError;
+#[cfg(feature = "control")]
+pub(crate) use self::inspect::{AddressFilter, SessionFilter};
+#[cfg(feature = "control")]
+pub use self::inspect::{SessionDetails, SessionLimits, SessionPage, SessionStatus, SessionSummary};
 pub use self::listener::Listener;
 use self::live::Live;
 use self::memory::MemoryBudget;
@@ -78,7 +84,9 @@ use crate::app::Routes;
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Carrier, Codec as _, CodecError, Reason};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
-use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
+use crate::session::{
+    ClientInfo, CloseReason, Machine, Origin, Outbox, Output, Session, SessionId, Sessions, Vitals, Wire,
+};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::Counters;
@@ -125,6 +133,8 @@ struct ListenerContext {
     settings: Live<ListenerSettings>,
     /// The largest message, in bytes, if messages are datagrams.
     max_datagram: Option<usize>,
+    /// What its sessions say about where they come from.
+    origin: Arc<Origin>,
     /// How many connections are open.
     connections: AtomicU64,
 }
@@ -234,7 +244,7 @@ async fn prepare<'a>(
     stop: &CancellationToken,
     known: &mut Option<Session>,
 ) -> Result<Prepared<'a>, CloseReason> {
-    let ListenerContext { slot, admission, settings, max_datagram, .. } = &**listener;
+    let ListenerContext { slot, admission, settings, max_datagram, origin, .. } = &**listener;
     let settings = settings.get();
     let ListenerSettings { limits, access } = &*settings;
     let mut accepted = server.time.now();
@@ -310,7 +320,8 @@ async fn prepare<'a>(
 
     // The session, and its lease on a generation of the codec.
     let outbox = Outbox::new(limits.into());
-    let session = Session::new(id, client, outbox.clone(), server.sessions.clone());
+    let vitals = Vitals::new(Arc::clone(origin), server.time.now());
+    let session = Session::with_vitals(id, client, outbox.clone(), server.sessions.clone(), vitals);
     let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
         drop((turn, place));
         return Err(turn_away(server, socket, CloseReason::Suspended).await);

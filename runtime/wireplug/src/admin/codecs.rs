@@ -16,6 +16,7 @@ use tracing::info;
 use super::access::Client;
 use super::change::Change;
 use super::refusal::Refusal;
+use super::sessions;
 use super::upload::Uploads;
 use crate::audit::{AuditLog, Outcome, Record, Version};
 use crate::codec::Digest;
@@ -34,14 +35,14 @@ pub struct Candidate {
 }
 
 /// The state that all requests share.
-struct Api {
-    server: Arc<Running>,
+pub(super) struct Api {
+    pub(super) server: Arc<Running>,
     audit: Arc<AuditLog>,
     uploads: Uploads,
 }
 
 pub(super) type Answer<T> = Result<Json<T>, Refusal>;
-type Asked<T> = Result<Query<T>, QueryRejection>;
+pub(super) type Asked<T> = Result<Query<T>, QueryRejection>;
 
 /// A kind of request.
 struct Route {
@@ -53,7 +54,7 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 9] {
+fn table() -> [Route; 13] {
     let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
     let changes =
         |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
@@ -67,6 +68,10 @@ fn table() -> [Route; 9] {
         changes("reload", "/codecs/{name}/reload", post(reload)),
         changes("end-trial", "/codecs/{name}/trial", delete(end_trial)),
         changes("reload-config", "/reload", post(reload_config)),
+        reads("/sessions", get(sessions::list)),
+        reads("/sessions/{id}", get(sessions::show)),
+        changes("kick", "/sessions", delete(sessions::kick_many)),
+        changes("kick", "/sessions/{id}", delete(sessions::kick_one)),
     ]
 }
 
@@ -112,7 +117,18 @@ async fn authorize(
     let why = format!("this needs the role `{needs}`, and the client has the role `{has}`");
     if let Some(change) = change {
         let name = name.map(|Path(name)| name).unwrap_or_default();
-        let record = Record::new(client.actor, change, &name);
+        let record = match change {
+            "kick" => {
+                let mut record = Record::new(client.actor, change, "");
+                record.set_subject(if name.is_empty() {
+                    "sessions".to_owned()
+                } else {
+                    format!("session {name}")
+                });
+                record
+            }
+            _ => Record::new(client.actor, change, &name),
+        };
         audit.write(record.ended(Outcome::Refused, Some(why.clone())));
     }
     Refusal::new(StatusCode::FORBIDDEN, why).into_response()
@@ -169,7 +185,7 @@ impl Api {
     }
 
     /// Begins a change of a codec that a client requests. There may be no such codec.
-    fn change(&self, client: &Client, what: &'static str, name: &str) -> Change {
+    pub(super) fn change(&self, client: &Client, what: &'static str, name: &str) -> Change {
         Change::begin(client, what, name, self.slot(name).ok().as_ref(), &self.audit)
     }
 }
@@ -318,7 +334,7 @@ async fn reload_config(
     change.run(reload, |report, _| report.outcome()).await
 }
 
-fn given<T>(asked: Asked<T>) -> Result<T, Refusal> {
+pub(super) fn given<T>(asked: Asked<T>) -> Result<T, Refusal> {
     asked.map(|Query(asked)| asked).map_err(|rejection| bad_request(rejection.body_text()))
 }
 

@@ -8,6 +8,7 @@ mod health;
 mod limits;
 mod reload;
 mod secrets;
+mod sessions;
 mod socket;
 
 use std::fs;
