@@ -28,12 +28,14 @@ mod config;
 mod control;
 mod counts;
 mod demo;
+mod kick;
 mod link;
 mod log;
 mod output;
 mod progress;
 mod reload;
 mod serve;
+mod sessions;
 mod signals;
 mod status;
 mod table;
@@ -77,6 +79,10 @@ enum Command {
     Reload(reload::Args),
     /// Tell how a server is, and those that serve with it as one.
     Status(status::Args),
+    /// List the sessions of a server, or show one in full.
+    Sessions(sessions::Args),
+    /// End sessions of a server: one, those of a user, or those from an address.
+    Kick(kick::Args),
     /// Measure a server under load in Pomelo's protocol. It speaks no other protocol.
     Bench(bench::Args),
     /// Check a configuration file, compare one with that of a running server, or print the schema.
@@ -106,6 +112,8 @@ fn main() -> ExitCode {
             }
             Command::Reload(args) => reload::run(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Sessions(args) => sessions::run(args).await,
+            Command::Kick(args) => kick::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::Config(args) => config::run(args).await,
         }

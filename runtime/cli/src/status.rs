@@ -127,7 +127,7 @@ fn row(node: &NodeStatus) -> [String; 8] {
 }
 
 /// Formats a time in its two largest units.
-fn up(seconds: u64) -> String {
+pub(super) fn up(seconds: u64) -> String {
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, s) => format!("{s}s"),
         (0, 0, m, s) => format!("{m}m{s}s"),

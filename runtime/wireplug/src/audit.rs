@@ -1,8 +1,9 @@
-//! The audit log: one line for each change of a codec, and for each change that was refused.
+//! The audit log: one line for each change of a codec, each kick of sessions, and each such request
+//! that was refused.
 //!
-//! A line says who requested the change, when, what it was, which component was current before and
-//! after it, and how it ended. Lines go to the log with the target `wireplug::audit`, and to a file
-//! if the configuration of the control API names one.
+//! A line says who requested the change, when, what it was and how it ended: of a codec, which
+//! component was current before and after it; of sessions, which ones. Lines go to the log with the
+//! target `wireplug::audit`, and to a file if the configuration of the control API names one.
 //!
 //! Changes through the control API, by a reload, by a changed file and by the fault policy are
 //! written. Changes that an application makes with the methods of [`Slot`](crate::slot::Slot) are
@@ -118,8 +119,11 @@ pub(crate) struct Record {
     #[serde(flatten)]
     actor: Actor,
     change: &'static str,
-    /// The name of the codec. Empty if the whole configuration is reloaded.
+    /// The name of the codec. Empty if the change concerns no codec.
     codec: String,
+    /// The session, user or address that the request was about, if it was about sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
     from_generation: Option<u64>,
     from_sha256: Option<Digest>,
     to_generation: Option<u64>,
@@ -140,6 +144,7 @@ impl Record {
             actor,
             change,
             codec: codec.chars().take(MAX_NAME).collect(),
+            subject: None,
             from_generation: None,
             from_sha256: None,
             to_generation: None,
@@ -155,6 +160,13 @@ impl Record {
     #[cfg(feature = "control")]
     pub(crate) fn set_change(&mut self, change: &'static str) {
         self.change = change;
+    }
+
+    /// Sets the session, user or address that the request is about.
+    #[cfg(feature = "control")]
+    pub(crate) fn set_subject(&mut self, subject: impl Into<String>) {
+        let subject: String = subject.into();
+        self.subject = Some(subject.chars().take(MAX_NAME).collect());
     }
 
     #[cfg(feature = "control")]
@@ -261,8 +273,8 @@ impl AuditLog {
             let Some(left_out) = self.refused.admit() else { return };
             record.left_out = left_out;
         }
-        let Record { actor, change, codec, from_generation, to_generation, forced, reason, left_out, .. } =
-            &record;
+        let Record { actor, change, codec, subject, from_generation, to_generation, .. } = &record;
+        let Record { forced, reason, left_out, .. } = &record;
         let digest = |digest: Option<Digest>| digest.map(|digest| digest.to_string());
         info!(
             target: "wireplug::audit",
@@ -271,6 +283,7 @@ impl AuditLog {
             address = actor.address,
             change,
             codec,
+            subject,
             from = from_generation,
             from_sha256 = digest(record.from_sha256),
             to = to_generation,
@@ -280,6 +293,8 @@ impl AuditLog {
             left_out,
             "{}",
             match record.outcome {
+                Some(Outcome::Done) if *change == "kick" => "sessions were kicked",
+                Some(Outcome::Refused) | None if *change == "kick" => "a kick was refused",
                 Some(Outcome::Done) if codec.is_empty() => "the configuration was changed",
                 Some(Outcome::Unchanged) if codec.is_empty() => "the configuration was reloaded, and is the same",
                 Some(Outcome::Refused) | None if codec.is_empty() => "a change of the configuration was refused",

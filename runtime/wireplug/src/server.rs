@@ -35,6 +35,8 @@ mod deadlines;
 mod descriptors;
 mod error;
 mod from_config;
+#[cfg(feature = "control")]
+mod inspect;
 mod listener;
 mod listeners;
 mod live;
@@ -68,6 +70,10 @@ pub use self::builder::Server;
 pub use self::check::CheckedCodec;
 use self::connection::{CLOSE_TIMEOUT, Connection};
 pub use self::error::StartError;
+#[cfg(feature = "control")]
+pub(crate) use self::inspect::{AddressFilter, SessionFilter};
+#[cfg(feature = "control")]
+pub use self::inspect::{SessionDetails, SessionLimits, SessionPage, SessionStatus, SessionSummary};
 pub use self::listener::Listener;
 use self::live::Live;
 use self::memory::MemoryBudget;
@@ -83,7 +89,9 @@ use crate::codec::{Carrier, Codec as _, CodecError, Reason};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
 #[cfg(feature = "control")]
 use crate::events::{Ended, Events};
-use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
+use crate::session::{
+    ClientInfo, CloseReason, Machine, Origin, Outbox, Output, Session, SessionId, Sessions, Vitals, Wire,
+};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::Counters;
@@ -123,12 +131,13 @@ struct ServerState {
 
 /// The state that the connections of one listener share.
 struct ListenerContext {
-    url: Arc<str>,
     slot: Slot,
     admission: Admission,
     settings: Live<ListenerSettings>,
     /// The largest message, in bytes, if messages are datagrams.
     max_datagram: Option<usize>,
+    /// What its sessions say about where they come from.
+    origin: Arc<Origin>,
     /// How many connections are open.
     connections: AtomicU64,
 }
@@ -183,7 +192,7 @@ async fn serve_client(
         session: id,
         user: known.session.as_ref().and_then(Session::user),
         peer: &known.client,
-        listener: &listener.url,
+        listener: &listener.origin.listener,
         codec: listener.slot.name(),
         generation: known.generation,
         reason: &reason,
@@ -261,7 +270,7 @@ async fn prepare<'a>(
     stop: &CancellationToken,
     known: &mut Known,
 ) -> Result<Prepared<'a>, CloseReason> {
-    let ListenerContext { slot, admission, settings, max_datagram, .. } = &**listener;
+    let ListenerContext { slot, admission, settings, max_datagram, origin, .. } = &**listener;
     let settings = settings.get();
     let ListenerSettings { limits, access } = &*settings;
     let mut accepted = server.time.now();
@@ -339,7 +348,8 @@ async fn prepare<'a>(
 
     // The session, and its lease on a generation of the codec.
     let outbox = Outbox::new(limits.into());
-    let session = Session::new(id, client, outbox.clone(), server.sessions.clone());
+    let vitals = Vitals::new(Arc::clone(origin), server.time.now());
+    let session = Session::with_vitals(id, client, outbox.clone(), server.sessions.clone(), vitals);
     let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
         drop((turn, place));
         return Err(turn_away(server, socket, CloseReason::Suspended).await);

@@ -2,5 +2,7 @@
 //! other nodes that serve together with it. [`slot`](crate::slot) has the status of each codec.
 
 pub use crate::server::{AwakeStatus, CertificateStatus, NatsStatus, NodeStatus, Nodes};
+#[cfg(feature = "control")]
+pub use crate::server::{SessionDetails, SessionLimits, SessionPage, SessionStatus, SessionSummary};
 pub use crate::stats::Stats;
 pub use wireplug_wasm::{CompileJob, CompileState};

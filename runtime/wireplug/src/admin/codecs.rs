@@ -17,6 +17,7 @@ use super::access::Client;
 use super::change::Change;
 use super::events;
 use super::refusal::Refusal;
+use super::sessions;
 use super::upload::Uploads;
 use crate::audit::{AuditLog, Outcome, Record, Version};
 use crate::codec::Digest;
@@ -54,7 +55,7 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 10] {
+fn table() -> [Route; 14] {
     let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
     let changes =
         |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
@@ -69,6 +70,10 @@ fn table() -> [Route; 10] {
         changes("reload", "/codecs/{name}/reload", post(reload)),
         changes("end-trial", "/codecs/{name}/trial", delete(end_trial)),
         changes("reload-config", "/reload", post(reload_config)),
+        reads("/sessions", get(sessions::list)),
+        reads("/sessions/{id}", get(sessions::show)),
+        changes("kick", "/sessions", delete(sessions::kick_many)),
+        changes("kick", "/sessions/{id}", delete(sessions::kick_one)),
     ]
 }
 
@@ -114,7 +119,18 @@ async fn authorize(
     let why = format!("this needs the role `{needs}`, and the client has the role `{has}`");
     if let Some(change) = change {
         let name = name.map(|Path(name)| name).unwrap_or_default();
-        let record = Record::new(client.actor, change, &name);
+        let record = match change {
+            "kick" => {
+                let mut record = Record::new(client.actor, change, "");
+                record.set_subject(if name.is_empty() {
+                    "sessions".to_owned()
+                } else {
+                    format!("session {name}")
+                });
+                record
+            }
+            _ => Record::new(client.actor, change, &name),
+        };
         audit.write(record.ended(Outcome::Refused, Some(why.clone())));
     }
     Refusal::new(StatusCode::FORBIDDEN, why).into_response()
@@ -171,7 +187,7 @@ impl Api {
     }
 
     /// Begins a change of a codec that a client requests. There may be no such codec.
-    fn change(&self, client: &Client, what: &'static str, name: &str) -> Change {
+    pub(super) fn change(&self, client: &Client, what: &'static str, name: &str) -> Change {
         Change::begin(client, what, name, self.slot(name).ok().as_ref(), &self.audit)
     }
 }

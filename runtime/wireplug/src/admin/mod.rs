@@ -15,6 +15,10 @@
 //! | `POST /codecs/NAME/rollback` | change | goes back to the generation before: a `SwapReport` |
 //! | `POST /codecs/NAME/reload` | change | reads the slot's own file again: a `SwapReport`, or `null` if that version is already current |
 //! | `POST /reload` | change | reads the configuration file again and applies it, as [`RunningServer::reload`] does: a [`ReloadReport`](crate::ReloadReport). `?dry-run=true` applies nothing and reports what would change; the body may then hold another configuration |
+//! | `GET /sessions` | read | lists the sessions of this node by pages: a [`SessionPage`](crate::status::SessionPage). `?user=`, `address=`, `codec=`, `generation=`, `listener=`, `group=`, `state=` and `idle-over=5m` select sessions, `limit=` sets the size of a page, and `after=` its beginning |
+//! | `GET /sessions/ID` | read | reports one session in full: a [`SessionDetails`](crate::status::SessionDetails) |
+//! | `DELETE /sessions/ID` | change | kicks one session: a [`Kicked`]. `?reason=` is for the client and the log |
+//! | `DELETE /sessions?user=NAME` | change | kicks the sessions of a user, or with `?address=IP` those of an address, of this node |
 //!
 //! `PUT` takes `force=true`, which admits a component that was rolled back before. Answers are
 //! JSON. The answer to a refused request is `{"error": "..."}` with one of these statuses:
@@ -22,7 +26,7 @@
 //! - 400: the request makes no sense.
 //! - 401: the token is missing or wrong.
 //! - 403: the user may not connect, the role is too low, or the client is a browser.
-//! - 404: there is no such codec.
+//! - 404: there is no such codec, or no such session.
 //! - 408, 413, 503: the upload is too slow or too large, or there are too many uploads.
 //! - 409: the state of the slot does not allow the change.
 //! - 422: the component cannot be loaded.
@@ -45,8 +49,9 @@
 //! | `access` | who may use the API, and with which role |
 //! | `token` | tokens, from files and generated |
 //! | `backoff` | delays after wrong tokens |
-//! | `codecs` | the requests, the roles that they need, and what they do |
+//! | `codecs` | the requests, the roles that they need, and what those about codecs do |
 //! | `events` | reports recent events |
+//! | `sessions` | the requests about sessions |
 //! | `health` | answers health checks |
 //! | `upload` | receives components |
 //! | `change` | a change from its request to its line in the audit log |
@@ -65,6 +70,7 @@ mod health;
 mod listener;
 mod peer;
 mod refusal;
+mod sessions;
 mod token;
 mod upload;
 
@@ -90,6 +96,7 @@ pub use self::folder::RuntimeFolder;
 pub use self::health::HealthListener;
 use self::listener::{Listener, Stream};
 use self::peer::Peer;
+pub use self::sessions::Kicked;
 use self::token::{GeneratedFile, Token};
 use crate::audit::FileWriter;
 use crate::config::{ControlAddress, ControlConfig, ControlRole};

@@ -1,5 +1,6 @@
 //! The answer to a request that fails.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
@@ -57,6 +58,13 @@ impl From<ReloadError> for Refusal {
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, Chain::of(&error).to_string())
+    }
+}
+
+/// For changes that cannot fail.
+impl From<Infallible> for Refusal {
+    fn from(error: Infallible) -> Self {
+        match error {}
     }
 }
 

@@ -267,6 +267,7 @@ impl Connection {
         let verified = self.transport.is_address_verified();
         let now = self.server.time.now();
         self.codec.note_calls(now);
+        self.session.vitals().count(&tally, traffic, self.in_flight.len(), now);
         let observed = Observed { traffic, whole_packet, blocked, held, waits, established, verified };
         self.timer.observe(now, observed);
     }

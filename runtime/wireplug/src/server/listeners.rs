@@ -13,6 +13,7 @@ use super::listener::{Resolved, cannot_listen};
 use super::live::Live;
 use super::{ListenerContext, ListenerSettings, ServerState, StartError};
 use crate::config::ServerConfig;
+use crate::session::Origin;
 use crate::slot::Slot;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::running_time::RunningTime;
@@ -53,8 +54,9 @@ impl Bound {
         let settings = Live::new(ListenerSettings { limits, access });
         let admission = Admission::default();
         // Only now is the port known.
-        let (url, connections) = (connector.url().into(), AtomicU64::new(0));
-        let context = ListenerContext { url, slot, admission, settings, max_datagram, connections };
+        let origin = Arc::new(Origin { listener: connector.url(), codec: slot.name().to_owned() });
+        let connections = AtomicU64::new(0);
+        let context = ListenerContext { slot, admission, settings, max_datagram, origin, connections };
         Ok(Self { configured, descriptors: connector.descriptors(), connector, context })
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::broadcast::{BroadcastClass, SharedPush};
 use super::command::Command;
 use super::queue::{Full, MessageQueue};
-use super::{ClientRequest, CloseReason, Group, Message, NameError, Outbox, Sessions, User};
+use super::{ClientRequest, CloseReason, Group, Message, NameError, Outbox, Sessions, User, Vitals};
 use crate::codec::Reason;
 use wireplug_connectors::StartTls;
 
@@ -92,6 +92,8 @@ struct SessionState {
     established: AtomicBool,
     /// The connection's task.
     task: AtomicWaker,
+    /// What the connection's task publishes for operators.
+    vitals: Vitals,
 }
 
 /// The state that the application requests of the session, or keeps with it.
@@ -167,6 +169,17 @@ pub enum SessionError {
 
 impl Session {
     pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox, sessions: Sessions) -> Self {
+        Self::with_vitals(id, client, outbox, sessions, Vitals::default())
+    }
+
+    /// Creates a session of which `vitals` says where it comes from.
+    pub(crate) fn with_vitals(
+        id: SessionId,
+        client: ClientInfo,
+        outbox: Outbox,
+        sessions: Sessions,
+        vitals: Vitals,
+    ) -> Self {
         Self(Arc::new(SessionState {
             id,
             client,
@@ -177,6 +190,7 @@ impl Session {
             sessions,
             established: AtomicBool::new(false),
             task: AtomicWaker::new(),
+            vitals,
         }))
     }
 
@@ -391,6 +405,23 @@ impl Session {
     /// Returns a waker that wakes the connection's task, even if the task registers later.
     pub(crate) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0))
+    }
+
+    /// Returns what the connection's task publishes for operators.
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.0.vitals
+    }
+
+    /// Returns whether the connection is about to end.
+    #[cfg(feature = "control")]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.close_wanted.load(Ordering::Relaxed) || self.is_leaving() || self.is_closed()
+    }
+
+    /// Returns the settings that the application keeps with the session.
+    #[cfg(feature = "control")]
+    pub(crate) fn settings(&self) -> BTreeMap<Arc<str>, Arc<str>> {
+        self.with_profile(|profile| profile.settings.clone())
     }
 
     /// Returns the outbox: the messages that wait for the client.

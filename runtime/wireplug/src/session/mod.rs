@@ -26,6 +26,7 @@ mod table;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod vitals;
 
 pub use audience::Audience;
 pub(crate) use broadcast::BroadcastClass;
@@ -47,3 +48,4 @@ pub(crate) use request::ResponseWait;
 pub use request::{ClientRequest, ClientResponse, RequestError};
 pub use table::Sessions;
 pub(crate) use tally::Tally;
+pub(crate) use vitals::{Origin, Vitals};

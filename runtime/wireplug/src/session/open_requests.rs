@@ -65,6 +65,12 @@ impl OpenRequests {
         }
     }
 
+    /// Returns how many requests wait for a response.
+    #[cfg(feature = "control")]
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Sets the largest number of open requests.
     pub(super) fn set_max(&mut self, max: usize) {
         self.max = max;

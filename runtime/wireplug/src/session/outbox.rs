@@ -342,6 +342,12 @@ impl Outbox {
         self.waiting() + self.0.output.load(Ordering::Relaxed)
     }
 
+    /// Returns how many requests to the client wait for a response.
+    #[cfg(feature = "control")]
+    pub(crate) fn open_requests(&self) -> usize {
+        self.lock().requests.len()
+    }
+
     /// Frees the memory of the queue, if no message waits.
     pub(crate) fn free(&self) {
         self.lock().queue.free();

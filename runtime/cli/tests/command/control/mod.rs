@@ -9,6 +9,7 @@ mod health;
 mod limits;
 mod reload;
 mod secrets;
+mod sessions;
 mod socket;
 
 use std::fs;

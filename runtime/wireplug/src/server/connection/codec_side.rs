@@ -64,6 +64,7 @@ impl CodecSide {
     ) -> Self {
         let budget = Budget::new(lease.limits(), lease.cpu(), Instant::now());
         let sleep = Sleep::new(&session, &lease, limit, place, time.now());
+        session.vitals().set_codec(lease.generation().number(), false);
         Self {
             machine,
             session,
@@ -95,6 +96,7 @@ impl CodecSide {
     /// budget for too long, it fails, and the next turn ends the connection.
     pub(super) fn end_turn(&mut self, cx: &Context<'_>) {
         let spent = self.sleep.end_turn(self.machine.take_cpu_time(self.budget.measures()));
+        self.session.vitals().add_codec_time(spent.total());
         if let Err(error) = self.budget.end_turn(spent) {
             self.machine.fail(error);
             cx.waker().wake_by_ref();
@@ -301,6 +303,11 @@ impl CodecSide {
     }
 
     // === counts and faults ===
+
+    /// Publishes the generation of the session, and whether the session sleeps, after a change.
+    fn publish_codec(&self) {
+        self.session.vitals().set_codec(self.lease.generation().number(), self.machine.is_asleep());
+    }
 
     /// Returns the counts since the last call.
     pub(super) fn take_tally(&mut self) -> Tally {

@@ -141,6 +141,7 @@ impl CodecSide {
                 self.sleep.asleep = Some(Asleep::new(self.lease.generation(), bytes, cause));
                 // The sandbox is gone, so another session may wake in its place.
                 self.sleep.place = None;
+                self.publish_codec();
                 true
             }
             Err(CodecError::Refused(reason)) => {
@@ -169,6 +170,7 @@ impl CodecSide {
         match generation.wake(self.peer_of(generation), &state, now) {
             Ok(session) => {
                 self.machine.wake(session);
+                self.publish_codec();
                 // From now on its calls are measured if its budget wants that.
                 self.machine.take_cpu_time(self.budget.measures());
                 if let Some(asleep) = self.sleep.asleep.take() {

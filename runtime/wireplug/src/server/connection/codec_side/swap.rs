@@ -51,6 +51,7 @@ impl CodecSide {
                 Ok(()) => {
                     self.lease.moved(to);
                     self.has_moved();
+                    self.publish_codec();
                 }
                 Err(reason) => {
                     limited!(DEBUG, to = number, reason, "the session stays on its generation");
