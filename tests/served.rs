@@ -17,6 +17,8 @@ pub struct Served {
     pub urls: Vec<String>,
     /// The address of its control API.
     pub control: Option<String>,
+    /// The URL of its console.
+    pub console: Option<String>,
     /// The address of its port for health checks, IP:PORT.
     pub health: Option<String>,
     /// The token of the control API, if the server has generated one.
@@ -33,8 +35,15 @@ impl Served {
     pub fn logging(command: &mut Command, log: impl Into<Stdio>) -> Self {
         let running = Running::writing(command, Stdio::piped(), log);
         let greeting = running.line();
-        let mut served =
-            Self { running, greeting, urls: Vec::new(), control: None, health: None, token: None };
+        let mut served = Self {
+            running,
+            greeting,
+            urls: Vec::new(),
+            control: None,
+            console: None,
+            health: None,
+            token: None,
+        };
         loop {
             let line = served.line();
             let line = line.trim();
@@ -42,6 +51,8 @@ impl Served {
                 return served;
             } else if let Some((url, _)) = line.split_once(", the control API") {
                 served.control = Some(url.to_owned());
+            } else if let Some((url, _)) = line.split_once(", the console in the browser") {
+                served.console = Some(url.to_owned());
             } else if let Some(url) = line.strip_suffix("/readyz, the health check") {
                 served.health = url.strip_prefix("http://").map(str::to_owned);
             } else if let Some((file, _)) = line.split_once(", the token of the control API") {

@@ -4,6 +4,7 @@
 
 mod bench;
 mod codec;
+mod console;
 mod features;
 mod fuzz;
 mod lint;
@@ -65,6 +66,12 @@ const RECIPES: &[Recipe] = &[
         arguments: "[--check]",
         help: "build the codecs that the runtime carries; --check only compares them with the committed files",
         run: codec::run,
+    },
+    Recipe {
+        name: "console",
+        arguments: "[--check]",
+        help: "build the console of the control API; --check tests it, and compares it with the committed files",
+        run: console::run,
     },
     Recipe {
         name: "package",

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::console;
 use crate::process;
 use crate::project::Project;
 use crate::test;
@@ -25,6 +26,7 @@ pub(crate) const TESTS: &[&str] = &[
     "connectors::unix::python_",
     "connectors::websocket::curl_",
     "gallery::",
+    "in_the_browser::",
     "kit::",
     "interop::",
     "streams::tls::openssl_",
@@ -32,6 +34,7 @@ pub(crate) const TESTS: &[&str] = &[
 
 /// Debian's packages with programs that tests run. Those of other systems have other names.
 const DEBIAN: &[&str] = &[
+    "chromium",
     "clang",
     "curl",
     "haproxy",
@@ -54,6 +57,7 @@ const DEBIAN: &[&str] = &[
 const PROGRAMS: &[&str] = &[
     "ar",
     "cc",
+    "chromium",
     "clang",
     "curl",
     "haproxy",
@@ -77,7 +81,7 @@ const PROGRAMS: &[&str] = &[
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The files that pin the versions to install.
-const NPM_FILES: &[&str] = &["package.json", "package-lock.json"];
+pub(crate) const NPM_FILES: &[&str] = &["package.json", "package-lock.json"];
 const PYTHON_FILE: &str = "requirements.txt";
 
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
@@ -114,6 +118,7 @@ fn install(project: &Project) -> Result<()> {
         bail!("these programs are missing: {}; Debian has them in: {}", missing.join(", "), DEBIAN.join(" "));
     }
     install_npm(&wanted, &folder)?;
+    console::install(project)?;
     install_python(&wanted, &folder)?;
     println!("xtask: the packages of npm and PyPI are in {}", folder.display());
     Ok(())
@@ -164,9 +169,7 @@ fn install_npm(wanted: &Path, folder: &Path) -> Result<()> {
     }
     // npm reads both files from this folder, and `same` compares them.
     note(wanted, folder, NPM_FILES)?;
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-    let done = process::run(npm.current_dir(folder));
+    let done = npm_ci(folder);
     if done.is_err() {
         // An installation that broke off must not look finished.
         forget(folder, NPM_FILES)?;
@@ -188,8 +191,15 @@ fn install_python(wanted: &Path, folder: &Path) -> Result<()> {
     note(wanted, folder, &[PYTHON_FILE])
 }
 
+/// Installs the packages that the files in `folder` pin.
+pub(crate) fn npm_ci(folder: &Path) -> Result<()> {
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    process::run(npm.current_dir(folder))
+}
+
 /// Returns whether `folder` was installed from the current files.
-fn same(wanted: &Path, folder: &Path, files: &[&str]) -> bool {
+pub(crate) fn same(wanted: &Path, folder: &Path, files: &[&str]) -> bool {
     let equal = |file: &&str| match (fs::read(wanted.join(file)), fs::read(folder.join(file))) {
         (Ok(wanted), Ok(noted)) => wanted == noted,
         _ => false,
@@ -197,7 +207,7 @@ fn same(wanted: &Path, folder: &Path, files: &[&str]) -> bool {
     files.iter().all(equal)
 }
 
-fn note(wanted: &Path, folder: &Path, files: &[&str]) -> Result<()> {
+pub(crate) fn note(wanted: &Path, folder: &Path, files: &[&str]) -> Result<()> {
     for file in files {
         fs::copy(wanted.join(file), folder.join(file))
             .with_context(|| format!("{file} can't be copied to {}", folder.display()))?;

@@ -226,10 +226,16 @@ fn greet(
         "node": server.nodes().own_name(),
         "listeners": server.urls(),
         "control": control.map(|control| control.address().to_string()),
+        "console": control.and_then(|control| console_url(&control.address())),
         "token_file": control.and_then(ControlApi::generated_token),
         "health": health_at.map(|address| format!("http://{address}")),
     });
     output.say(greeting(server, pomelo, control, health_at).join("\n"), "the server has started", fields);
+}
+
+/// Returns where browsers find the console. They cannot connect to a Unix socket.
+fn console_url(control: &ControlAddress) -> Option<String> {
+    matches!(control, ControlAddress::Http(_)).then(|| format!("{control}/console/"))
 }
 
 /// Returns the lines of the greeting, for people.
@@ -256,6 +262,9 @@ fn greeting(
                 add(format!("  {address}, the control API: wireplug codec list"));
             }
             _ => add(format!("  {address}, the control API: wireplug codec list --control {address}")),
+        }
+        if let Some(console) = console_url(&address) {
+            add(format!("  {console}, the console in the browser"));
         }
         if let Some(token) = control.generated_token() {
             add(format!("  {}, the token of the control API", token.display()));

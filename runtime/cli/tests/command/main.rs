@@ -12,6 +12,7 @@
 //! | `control` | the control API, the commands over it, and what SIGHUP reloads |
 //! | `descriptors` | a server that runs out of file descriptors |
 //! | `gone` | a client whose machine has lost its network |
+//! | `in_the_browser` | the console in Chromium |
 //! | `log` | the output of `wireplug serve` |
 //! | `siege` | a soak: attackers on every transport |
 
@@ -29,6 +30,7 @@ mod control;
 mod descriptors;
 #[cfg(target_os = "linux")]
 mod gone;
+mod in_the_browser;
 mod log;
 #[cfg(target_os = "linux")]
 mod siege;

@@ -2,7 +2,8 @@
 //!
 //! Over TCP a client presents a token. On the Unix socket the kernel reports the client's user. A
 //! web page can make a browser send requests to this machine. Such requests have the header
-//! `Origin`, and are refused.
+//! `Origin`, and are refused, unless they come from the page of the console and carry the cookie of
+//! somebody who logged in there.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +11,14 @@ use std::time::Instant;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::warn;
 
 use super::backoff::Backoff;
 use super::connections::Place;
+use super::console::{ConsoleSessions, is_of_the_page};
 use super::peer::Peer;
 use super::refusal::Refusal;
 use super::token::Token;
@@ -34,6 +36,7 @@ const ROOT: u32 = 0;
 pub(super) struct Access {
     clients: Clients,
     backoff: Backoff,
+    console: ConsoleSessions,
     warnings: LogLimit,
 }
 
@@ -59,6 +62,17 @@ pub(super) struct Client {
     pub(super) actor: Actor,
 }
 
+impl Client {
+    /// Returns the client that presented a token, or logged in to the console with it.
+    fn with_token(name: &str, role: ControlRole, peer: Peer) -> Self {
+        let address = match peer {
+            Peer::Address(address) => Some(address.to_string()),
+            Peer::User { .. } => None,
+        };
+        Self { role, actor: Actor { who: format!("token:{name}"), role: Some(role.name()), address } }
+    }
+}
+
 impl Users {
     /// Returns the role of a user, or `None` if the user is refused.
     fn role_of(&self, uid: u32) -> Option<ControlRole> {
@@ -79,7 +93,7 @@ pub(super) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match access.client(peer, request.headers(), Instant::now()) {
+    match access.client(peer, request.method(), request.headers(), Instant::now()) {
         Ok(client) => {
             place.known(client.role);
             request.extensions_mut().insert(client);
@@ -93,13 +107,57 @@ pub(super) async fn authenticate(
 }
 
 impl Access {
-    pub(super) fn new(clients: Clients) -> Self {
+    pub(super) fn new(clients: Clients, console: ConsoleSessions) -> Self {
         let warnings = LogLimit::per_second(WARNINGS_A_SECOND);
-        Self { clients, backoff: Backoff::default(), warnings }
+        Self { clients, backoff: Backoff::default(), console, warnings }
+    }
+
+    /// Returns who is logged in to the console.
+    pub(super) fn console(&self) -> &ConsoleSessions {
+        &self.console
+    }
+
+    /// Refuses a request of a browser that does not come from the page of the console.
+    pub(super) fn is_of_the_page(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+        if is_of_the_page(method, headers) {
+            return Ok(());
+        }
+        let why = "the request is not from the page of the console, and other browsers are refused";
+        Err(Refusal::new(StatusCode::FORBIDDEN, why))
+    }
+
+    /// Checks the token of a login to the console. Returns the name and the role of the token.
+    pub(super) fn log_in(
+        &self,
+        peer: Peer,
+        given: &str,
+        now: Instant,
+    ) -> Result<(String, ControlRole), Refusal> {
+        let Clients::Tokens(tokens) = &self.clients else {
+            let why = "this control API has no tokens: the console needs `listen` of [control] to be http://IP:PORT";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, why));
+        };
+        let token = self.right_token(tokens, peer, Some(given), now)?;
+        Ok((token.name.clone(), token.role))
     }
 
     /// Finds out who a client is, from the head of its request.
-    fn client(&self, peer: Peer, headers: &HeaderMap, now: Instant) -> Result<Client, Refusal> {
+    fn client(
+        &self,
+        peer: Peer,
+        method: &Method,
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Result<Client, Refusal> {
+        if !headers.contains_key(AUTHORIZATION)
+            && let Some(cookie) = self.console.cookie(headers)
+        {
+            self.is_of_the_page(method, headers)?;
+            let by = self.console.find(cookie, now).ok_or_else(|| {
+                Refusal::new(StatusCode::UNAUTHORIZED, "the session of the console is over: log in again")
+            })?;
+            return Ok(Client::with_token(by.name.as_str(), by.role, peer));
+        }
         if headers.contains_key(ORIGIN) {
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
@@ -139,6 +197,20 @@ impl Access {
             // A second field may have been added on the way, and not by the owner of the token.
             (Some(_), Some(_)) => return Err(refuse("there are several Authorization fields")),
         };
+        let bearer = given.to_str().ok().and_then(|given| given.split_once(' '));
+        let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = self.right_token(tokens, peer, bearer.map(|(_, given)| given), now)?;
+        Ok(Client::with_token(&token.name, token.role, peer))
+    }
+
+    /// Returns the token that is given, or makes the peer wait longer and longer for wrong ones.
+    fn right_token<'a>(
+        &self,
+        tokens: &'a [Token],
+        peer: Peer,
+        given: Option<&str>,
+        now: Instant,
+    ) -> Result<&'a Token, Refusal> {
         let source = peer.source();
         let wait = self.backoff.remaining(source, now);
         // All users of this machine share the loopback address, so one of them could lock the
@@ -146,29 +218,18 @@ impl Access {
         if let Some(wait) = wait.filter(|_| !source.is_loopback()) {
             return Err(Refusal::wait(wait));
         }
-        let bearer = given.to_str().ok().and_then(|given| given.split_once(' '));
-        let token =
-            bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).and_then(|(_, given)| {
-                let given = given.trim();
-                tokens.iter().find(|token| token.is(given))
-            });
-        let Some(token) = token else {
+        let Some(token) = given.and_then(|given| tokens.iter().find(|token| token.is(given.trim()))) else {
             if let Some(wait) = wait {
                 return Err(Refusal::wait(wait));
             }
             self.backoff.failed(source, now);
-            return Err(refuse("the token is wrong"));
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, "the token is wrong"));
         };
         self.backoff.succeeded(source);
-        let address = match peer {
-            Peer::Address(address) => Some(address.to_string()),
-            Peer::User { .. } => None,
-        };
-        let (who, role) = (format!("token:{}", token.name), token.role);
-        Ok(Client { role, actor: Actor { who, role: Some(role.name()), address } })
+        Ok(token)
     }
 
-    fn warn(&self, peer: Peer, refusal: &Refusal) {
+    pub(super) fn warn(&self, peer: Peer, refusal: &Refusal) {
         let Some(left_out) = self.warnings.admit() else { return };
         let (address, uid) = match peer {
             Peer::Address(address) => (Some(address.to_string()), None),
@@ -204,7 +265,7 @@ mod tests {
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let tokens = Token::read(&path, ControlRole::Read).unwrap();
         std::fs::remove_file(&path).unwrap();
-        Access::new(Clients::Tokens(tokens))
+        Access::new(Clients::Tokens(tokens), ConsoleSessions::new(1))
     }
 
     fn peer(address: &str) -> Peer {
@@ -212,7 +273,7 @@ mod tests {
     }
 
     fn status(access: &Access, peer: Peer, token: &str, now: Instant) -> u16 {
-        match access.client(peer, &with_token(token), now) {
+        match access.client(peer, &Method::GET, &with_token(token), now) {
             Ok(client) => {
                 assert_eq!((client.role, client.actor.who.as_str()), (ControlRole::Read, "token:line-1"));
                 200
@@ -228,8 +289,8 @@ mod tests {
         let users = Users { own: 1000, allowed: vec![user(1001, Read), user(1002, Change), user(0, Read)] };
         let roles = [0, 1000, 1001, 1002, 1003, u32::MAX].map(|uid| users.role_of(uid));
         assert_eq!(roles, [Some(Change), Some(Change), Some(Read), Some(Change), None, None]);
-        let access = Access::new(Clients::Users(users));
-        let client = |uid| access.client(Peer::User { uid }, &HeaderMap::new(), Instant::now());
+        let access = Access::new(Clients::Users(users), ConsoleSessions::new(0));
+        let client = |uid| access.client(Peer::User { uid }, &Method::GET, &HeaderMap::new(), Instant::now());
         assert_eq!(client(1001).map(|client| client.actor.who).ok().as_deref(), Some("uid:1001"));
         let refusal = client(1003).err().expect("another user is refused");
         assert_eq!(refusal.status, StatusCode::FORBIDDEN);

@@ -19,13 +19,15 @@
 //! | `GET /sessions/ID` | read | reports one session in full: a [`SessionDetails`](crate::status::SessionDetails) |
 //! | `DELETE /sessions/ID` | change | kicks one session: a [`Kicked`]. `?reason=` is for the client and the log |
 //! | `DELETE /sessions?user=NAME` | change | kicks the sessions of a user, or with `?address=IP` those of an address, of this node |
+//! | `GET /console/` | none | the console in the browser; `POST /console/login` and `/console/logout` begin and end a session there, and `GET /console/session` says who is logged in |
 //!
 //! `PUT` takes `force=true`, which admits a component that was rolled back before. Answers are
 //! JSON. The answer to a refused request is `{"error": "..."}` with one of these statuses:
 //!
 //! - 400: the request makes no sense.
 //! - 401: the token is missing or wrong.
-//! - 403: the user may not connect, the role is too low, or the client is a browser.
+//! - 403: the user may not connect, the role is too low, or the client is a browser that does not
+//!   show the console.
 //! - 404: there is no such codec, or no such session.
 //! - 408, 413, 503: the upload is too slow or too large, or there are too many uploads.
 //! - 409: the state of the slot does not allow the change.
@@ -36,9 +38,9 @@
 //! that the head announces. A change that was begun runs to its end, even if the client does not
 //! wait for the answer.
 //!
-//! A client over TCP presents a token. On a Unix socket the kernel reports the client's user.
-//! [`ControlConfig`] has the details. Each change is a line of the audit log, also if it was
-//! refused.
+//! A client over TCP presents a token, or the cookie of the console. On a Unix socket the kernel
+//! reports the client's user. [`ControlConfig`] has the details. Each change is a line of the audit
+//! log, also if it was refused.
 //!
 //! | file | its job |
 //! |---|---|
@@ -49,6 +51,7 @@
 //! | `access` | who may use the API, and with which role |
 //! | `token` | tokens, from files and generated |
 //! | `backoff` | delays after wrong tokens |
+//! | `console` | the console: its page, and who is logged in |
 //! | `codecs` | the requests, the roles that they need, and what those about codecs do |
 //! | `events` | reports recent events |
 //! | `sessions` | the requests about sessions |
@@ -63,6 +66,7 @@ mod backoff;
 mod change;
 mod codecs;
 mod connections;
+mod console;
 mod error;
 mod events;
 mod folder;
@@ -91,6 +95,7 @@ use tokio::time::{sleep, timeout};
 use self::access::{Access, Clients, Users};
 pub use self::codecs::Candidate;
 use self::connections::{Connections, Place};
+use self::console::ConsoleSessions;
 pub use self::error::{ControlError, FolderError};
 pub use self::folder::RuntimeFolder;
 pub use self::health::HealthListener;
@@ -193,7 +198,11 @@ impl ControlApi {
                 Clients::Tokens(known)
             }
         };
-        let access = Arc::new(Access::new(clients));
+        let port = match listener.address() {
+            ControlAddress::Http(address) => address.port(),
+            ControlAddress::Unix(_) => 0,
+        };
+        let access = Arc::new(Access::new(clients, ConsoleSessions::new(port)));
         Ok(Self { listener, access, max_upload: config.max_upload, audit, token })
     }
 
@@ -216,8 +225,10 @@ impl ControlApi {
         }
         server.parts().events.begin();
         let router = codecs::routes(server, max_upload)
-            .layer(middleware::from_fn_with_state(access, access::authenticate))
-            .merge(health::routes(server.parts().health.clone()));
+            .layer(middleware::from_fn_with_state(Arc::clone(&access), access::authenticate))
+            .merge(console::routes(access))
+            .merge(health::routes(server.parts().health.clone()))
+            .layer(middleware::map_response(console::harden));
         let open = Connections::default();
         let mut connections = JoinSet::new();
         let mut errors = AcceptErrors::of(listener.address().to_string());

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod audit;
 mod commands;
+mod console;
 mod events;
 mod health;
 mod limits;
