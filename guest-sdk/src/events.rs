@@ -186,6 +186,14 @@ impl Events {
         self.0.add(Kind::Close, "", reason.as_bytes()).id = code.into();
     }
 
+    /// Returns the number of bytes of all routes and payloads that this call has added so far. For
+    /// a codec whose events are longer than its packets: the runtime takes an answer of at least 1
+    /// MiB, and ends the session of a longer one.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.0.bytes.len()
+    }
+
     pub(crate) fn flat(flat: FlatEvents) -> Self {
         Self(flat)
     }

@@ -58,6 +58,8 @@ fn build(project: &Project) -> Result<PathBuf> {
     let mut cargo = project.guest_cargo();
     cargo.args(["build", "--release", "--locked", "--target", TARGET]);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(project, &sysroot)?);
+    // Incremental builds give other bytes.
+    cargo.env("CARGO_INCREMENTAL", "0");
     process::run(&mut cargo)?;
     Ok(project.guest_target().join(TARGET).join("release"))
 }

@@ -8,6 +8,7 @@ use crate::bench::NOTHING;
 
 pub(crate) const POMELO: &[u8] = include_bytes!("../../wireplug/codecs/pomelo.wasm");
 pub(crate) const POMELO_VECTORS: &str = include_str!("../../wireplug/codecs/pomelo.vectors");
+const PITAYA_VECTORS: &str = include_str!("../../wireplug/codecs/pitaya.vectors");
 pub(crate) const SIO: &[u8] = include_bytes!("../../wireplug/codecs/sio.wasm");
 pub(crate) const SIO_VECTORS: &str = include_str!("../../wireplug/codecs/sio.vectors");
 const NOTHING_VECTORS: &str = include_str!("../nothing.vectors");
@@ -31,7 +32,7 @@ fn assert_passes(codec: &WasmCodec, vectors: &Vectors) {
 
 #[test]
 fn pomelo_and_sio_pass_their_vectors() {
-    for (wasm, vectors) in [(POMELO, POMELO_VECTORS), (SIO, SIO_VECTORS)] {
+    for (wasm, vectors) in [(POMELO, POMELO_VECTORS), (POMELO, PITAYA_VECTORS), (SIO, SIO_VECTORS)] {
         let vectors = parse(vectors);
         assert_passes(&load(wasm, &vectors), &vectors);
     }

@@ -15,7 +15,7 @@ use wireplug_tests::server;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_handshake_is_refused_with_500() {
     let server = server::pomelo(app::demo(), json!({})).await;
-    let bad = ["", "{", "[]", "{}", r#"{"sys":null}"#, r#"{"sys":0}"#, "\u{ff}"];
+    let bad = [" ", "{", "[]", "{}", r#"{"sys":null}"#, r#"{"sys":0}"#, "\u{ff}"];
     for body in bad {
         let mut client = Raw::connect(&server.tcp()).await;
         client.send(&package(HANDSHAKE, body)).await;

@@ -74,9 +74,9 @@ impl Codec for Pomelo {
         Ok(Self { first: Cell::new(Some(shared.clone())), shared })
     }
 
-    fn open(&self, _peer: Peer, _now: Instant) -> Result<Client, String> {
+    fn open(&self, peer: Peer, _now: Instant) -> Result<Client, String> {
         let Shared { options, default_answer } = self.shared();
-        Ok(Client { session: pomelo::Session::open(options), default_answer })
+        Ok(Client { session: pomelo::Session::open(options, peer.max_packet), default_answer })
     }
 }
 
@@ -145,9 +145,10 @@ impl Handoff for Pomelo {
         Ok(client.session.save())
     }
 
-    fn restore(&self, _peer: Peer, state: &[u8], now: Instant) -> Result<Client, String> {
+    fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Client, String> {
         let Shared { options, default_answer } = self.shared();
-        Ok(Client { session: pomelo::Session::restore(options, state, now.session_ms)?, default_answer })
+        let session = pomelo::Session::restore(options, peer.max_packet, state, now.session_ms)?;
+        Ok(Client { session, default_answer })
     }
 }
 
@@ -207,5 +208,9 @@ impl Sink for EventSink<'_> {
 
     fn close(&mut self, reason: &str) {
         self.events.close(reason);
+    }
+
+    fn written(&self) -> usize {
+        self.events.byte_len()
     }
 }

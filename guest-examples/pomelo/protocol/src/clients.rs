@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::dialect::Dialect;
+
 const SHAPE: &str = "a list of objects with a `type` and at most one of `versions`, a list of versions, and \
                      `min`, the lowest version";
 
@@ -37,10 +39,10 @@ impl Clients {
     }
 
     /// Returns whether a client with this `sys` is admitted.
-    pub(crate) fn admit(&self, sys: &Value) -> bool {
-        let word = |key: &str| sys.get(key).and_then(Value::as_str);
-        let rule = self.0.iter().find(|rule| word("type") == Some(&rule.kind));
-        rule.is_some_and(|rule| match (&rule.versions, word("version")) {
+    pub(crate) fn admit(&self, sys: &Value, dialect: Dialect) -> bool {
+        let [kind, version] = dialect.client_keys().map(|key| sys.get(key).and_then(Value::as_str));
+        let rule = self.0.iter().find(|rule| kind == Some(&rule.kind));
+        rule.is_some_and(|rule| match (&rule.versions, version) {
             (Versions::All, _) => true,
             (Versions::Listed(versions), Some(version)) => versions.iter().any(|listed| listed == version),
             (Versions::From(lowest), Some(version)) => numbers(version).is_some_and(|it| it >= *lowest),

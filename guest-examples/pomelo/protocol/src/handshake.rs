@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::dialect::Dialect;
 use crate::dictionary::Dictionary;
 use crate::protobuf::Protos;
 use crate::text;
@@ -20,6 +21,9 @@ pub(crate) struct Hello {
 }
 
 impl Hello {
+    /// The handshake that an empty body stands for. A client of nano sends no body.
+    pub(crate) const EMPTY: &[u8] = b"{\"sys\":{}}";
+
     /// Reads a handshake. Returns `None` unless it is a JSON object with a truthy `sys`.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let mut hello: Value = serde_json::from_str(str::from_utf8(body).ok()?).ok()?;
@@ -72,8 +76,12 @@ impl Answers {
         heartbeat: Option<&str>,
         dictionary: Option<&Dictionary>,
         protos: Option<&Protos>,
+        dialect: Dialect,
     ) -> Self {
         let heartbeat = heartbeat.map(|seconds| format!("\"heartbeat\":{seconds},")).unwrap_or_default();
+        if dialect == Dialect::Pitaya {
+            return Self::for_pitaya(heartbeat, dictionary);
+        }
         let dictionary = dictionary.map(|dictionary| {
             let (codes, routes) = (dictionary.routes_to_codes(), dictionary.codes_to_routes());
             let version = version(&codes);
@@ -81,16 +89,30 @@ impl Answers {
             let content = format!(
                 "\"dict\":{codes},\"routeToCode\":{codes},\"codeToRoute\":{routes},\"dictVersion\":\"{text}\","
             );
-            Section::new(version, &content, "\"useDict\":true,")
+            Section::new(Some(version), &content, "\"useDict\":true,")
         });
         let protos = protos.map(|protos| {
             let content = format!("\"protos\":{},", protos.handshake_json());
-            Section::new(protos.version, &content, "\"useProto\":true,")
+            Section::new(Some(protos.version), &content, "\"useProto\":true,")
         });
         Self {
             heartbeat: heartbeat.into_bytes(),
             dictionary: dictionary.unwrap_or_default(),
             protos: protos.unwrap_or_default(),
+        }
+    }
+
+    /// Pitaya has no version of its dictionary, and does not say that the dictionary is in use: an
+    /// assertion of its C client fails at that. `serializer` says that bodies are JSON.
+    fn for_pitaya(heartbeat: String, dictionary: Option<&Dictionary>) -> Self {
+        let dictionary = dictionary.map(|dictionary| {
+            let content = format!("\"dict\":{},", dictionary.routes_to_codes());
+            Section::new(None, &content, "")
+        });
+        Self {
+            heartbeat: heartbeat.into_bytes(),
+            dictionary: dictionary.unwrap_or_default(),
+            protos: Section::new(None, "", "\"serializer\":\"json\","),
         }
     }
 
@@ -127,14 +149,14 @@ impl Answers {
 }
 
 impl Section {
-    fn new(version: Version, json: &str, flag: &'static str) -> Self {
+    fn new(version: Option<Version>, json: &str, flag: &'static str) -> Self {
         let mut content = Vec::with_capacity(json.len());
         text::escape(json.as_bytes(), &mut content);
-        Self { version: Some(version), content, flag }
+        Self { version, content, flag }
     }
 
     fn content_for(&self, kept: Option<Version>) -> &[u8] {
-        if kept == self.version { b"" } else { &self.content }
+        if kept.is_some() && kept == self.version { b"" } else { &self.content }
     }
 }
 

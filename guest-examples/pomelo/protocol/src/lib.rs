@@ -17,9 +17,11 @@
 //! | `session::broadcast` | one encoding of a push for many sessions |
 //! | [`package`] | the outer layer: the type of a package, and its length on the wire |
 //! | `handshake` | the client's handshake, and the answer to it |
+//! | `dialect` | how Pitaya's clients differ from Pomelo's |
 //! | `clients` | which clients are admitted, by type and version |
 //! | [`message`] | the inner layer: flag, id and route before a body |
 //! | `dictionary` | routes as 2-byte codes |
+//! | `inflate` | bodies that Pitaya's clients compress, within limits |
 //! | `protobuf` | converts bodies between protobuf and JSON, by the schemas of their routes |
 //! | `json` | a reader of JSON for that |
 //! | `version` | the versions by which a client knows what it has kept |
@@ -29,8 +31,10 @@
 
 pub mod client;
 mod clients;
+mod dialect;
 mod dictionary;
 mod handshake;
+mod inflate;
 mod json;
 pub mod message;
 mod options;

@@ -4,6 +4,12 @@
 /// Bit 0 of the flag: the route is a code of the dictionary.
 const COMPRESSED_ROUTE: u8 = 1;
 
+/// Bit 4 of the flag: the body is compressed. Only Pitaya and its clients use it.
+const COMPRESSED_BODY: u8 = 1 << 4;
+
+/// Bit 5 of the flag: the request has failed, so the body is an error. Only Pitaya uses it.
+pub const ERROR: u8 = 1 << 5;
+
 /// The length in bytes of the longest route that is sent as text: its length field has 1 byte.
 pub const MAX_ROUTE: usize = 255;
 
@@ -40,14 +46,15 @@ pub struct Parts<'a> {
     pub id: u64,
     /// The route.
     pub route: Route<'a>,
+    /// Whether the flag says that the body is compressed.
+    pub compressed: bool,
     /// The bytes behind the route.
     pub body: &'a [u8],
 }
 
 /// Splits a message into its parts.
 ///
-/// Ignores bits 4 to 7 of the flag. Bit 4 means that the body is gzip, but no Pomelo server
-/// decompresses a body. So the body is returned as it is.
+/// Ignores bits 5 to 7 of the flag. The body is returned as it is, compressed or not.
 ///
 /// # Errors
 ///
@@ -78,7 +85,7 @@ pub fn read(data: &[u8]) -> Result<Parts<'_>, &'static str> {
             (Route::Text(route), rest)
         }
     };
-    Ok(Parts { kind, id, route, body })
+    Ok(Parts { kind, id, route, compressed: flag & COMPRESSED_BODY != 0, body })
 }
 
 /// Appends the bytes of a message up to its body. A route of type [`Route::Text`] has at most

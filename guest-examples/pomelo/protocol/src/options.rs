@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::clients::Clients;
+use crate::dialect::Dialect;
 use crate::dictionary::{Dictionary, MAX_CODE};
 use crate::handshake::{Answer, Answers, Kept};
 use crate::protobuf::Protos;
 
-const KEYS: [&str; 6] = ["heartbeat", "timeout", "dictionary", "routes", "protos", "checkClient"];
+const KEYS: [&str; 7] = ["dialect", "heartbeat", "timeout", "dictionary", "routes", "protos", "checkClient"];
 
 /// The longest interval and the longest timeout in milliseconds. A timer has 32 bits for its
 /// milliseconds, and the default timeout is twice the interval.
@@ -21,6 +22,7 @@ pub(crate) const MAX_TIMEOUT: u32 = 2 * MAX_HEARTBEAT;
 /// The default has no heartbeats, no dictionary and no schemas, and admits all clients.
 #[derive(Debug)]
 pub struct Options {
+    pub(crate) dialect: Dialect,
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) dictionary: Option<Arc<Dictionary>>,
     pub(crate) protos: Option<Arc<Protos>>,
@@ -40,13 +42,16 @@ pub(crate) struct Heartbeat {
 
 impl Default for Options {
     fn default() -> Self {
-        Self::new(None, None, None, None)
+        Self::new(Dialect::Pomelo, None, None, None, None)
     }
 }
 
 impl Options {
     /// Reads the options from a JSON object. All keys are optional:
     ///
+    /// - `dialect`: `"pomelo"`, the default, or `"pitaya"`, for Pitaya's clients. With `"pitaya"`,
+    ///   `heartbeat` is needed, in whole seconds; `protos` is refused; and there is no dictionary
+    ///   unless `dictionary` asks for one.
     /// - `heartbeat`: the number of seconds after which a client must send a heartbeat. Without it,
     ///   there are no heartbeats.
     /// - `timeout`: the number of seconds of silence after which the session closes. More than
@@ -73,11 +78,24 @@ impl Options {
         if let Some(key) = options.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(format!("unknown option `{key}`: allowed are {}", KEYS.join(", ")));
         }
+        let dialect = Dialect::read(options.get("dialect"))?;
         let heartbeat = heartbeat(options.get("heartbeat"), options.get("timeout"))?;
-        let dictionary = dictionary(options.get("dictionary"), options.get("routes"))?;
+        let dictionary = dictionary(dialect, options.get("dictionary"), options.get("routes"))?;
         let protos = options.get("protos").map_or(Ok(None), Protos::read)?;
         let clients = options.get("checkClient").map(Clients::read).transpose()?;
-        Ok(Self::new(heartbeat, dictionary, protos, clients))
+        if dialect == Dialect::Pitaya {
+            if heartbeat.is_none_or(|heartbeat| !heartbeat.interval.is_multiple_of(1000)) {
+                return Err("`dialect` \"pitaya\" needs `heartbeat`, a whole number of seconds: \
+                            without it, Pitaya's clients fail"
+                    .into());
+            }
+            if protos.is_some() {
+                return Err("`protos` are Pomelo's protobuf, which the clients of the `dialect` \
+                            \"pitaya\" cannot read: leave them out"
+                    .into());
+            }
+        }
+        Ok(Self::new(dialect, heartbeat, dictionary, protos, clients))
     }
 
     /// Returns the answer to the handshake that most clients get: the client has kept nothing from
@@ -86,16 +104,22 @@ impl Options {
         self.answers.without_user(Kept::default())
     }
 
+    /// Returns the heartbeat's number of seconds, as JSON.
+    pub(crate) fn heartbeat_seconds(&self) -> Option<String> {
+        self.heartbeat.map(|heartbeat| seconds(heartbeat.interval))
+    }
+
     fn new(
+        dialect: Dialect,
         heartbeat: Option<Heartbeat>,
         dictionary: Option<Dictionary>,
         protos: Option<Protos>,
         clients: Option<Clients>,
     ) -> Self {
         let seconds = heartbeat.map(|heartbeat| seconds(heartbeat.interval));
-        let answers = Answers::new(seconds.as_deref(), dictionary.as_ref(), protos.as_ref());
+        let answers = Answers::new(seconds.as_deref(), dictionary.as_ref(), protos.as_ref(), dialect);
         let (dictionary, protos) = (dictionary.map(Arc::new), protos.map(Arc::new));
-        Self { heartbeat, dictionary, protos, clients, answers }
+        Self { dialect, heartbeat, dictionary, protos, clients, answers }
     }
 }
 
@@ -134,11 +158,16 @@ pub(crate) fn seconds(milliseconds: u32) -> String {
     }
 }
 
-fn dictionary(choice: Option<&Value>, routes: Option<&Value>) -> Result<Option<Dictionary>, String> {
+fn dictionary(
+    dialect: Dialect,
+    choice: Option<&Value>,
+    routes: Option<&Value>,
+) -> Result<Option<Dictionary>, String> {
     // Unused routes are checked too. Otherwise a mistake in them would appear only when another
     // option changes.
     let routes = routes.map_or(Ok(Vec::new()), |routes| strings("routes", routes))?;
     let dictionary = match choice {
+        None if dialect == Dialect::Pitaya => return Ok(None),
         None | Some(Value::Bool(true)) => Dictionary::numbered(routes),
         Some(Value::Bool(false)) => return Ok(None),
         Some(list @ Value::Array(items)) => {

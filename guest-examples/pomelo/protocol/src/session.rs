@@ -7,16 +7,16 @@ mod broadcast;
 mod handoff;
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::sync::Arc;
 
+use crate::dialect::Dialect;
 use crate::dictionary::Dictionary;
 use crate::handshake::{Answer, Hello, Kept};
 use crate::json::Reason;
 use crate::message::{self, Kind, Route};
 use crate::options::{self, Heartbeat, Options};
 use crate::protobuf::{Protos, Schema};
-use crate::{package, text};
+use crate::{inflate, package, text};
 
 /// The number of bytes that a session's scratch buffer keeps after a call.
 const MAX_SCRATCH: usize = 4096;
@@ -44,6 +44,8 @@ pub trait Sink {
     fn timer(&mut self, ms: u32);
     /// The connection is to be ended for this reason.
     fn close(&mut self, reason: &str);
+    /// Returns the number of bytes of the events that this call has put into the sink so far.
+    fn written(&self) -> usize;
 }
 
 /// Why a session refuses a packet or a message.
@@ -91,6 +93,8 @@ pub struct Session {
     /// When the client last sent a packet, in milliseconds since the session opened.
     last_seen: u64,
     negotiated: Negotiated,
+    /// The largest packet of the listener in bytes.
+    max_packet: usize,
     /// The JSON of a protobuf body, until the whole body has been read.
     scratch: Vec<u8>,
 }
@@ -101,6 +105,7 @@ pub struct Session {
 /// may have changed after a handoff.
 #[derive(Debug, Default)]
 struct Negotiated {
+    dialect: Dialect,
     heartbeat: Option<Heartbeat>,
     /// The same object as in the options if it has the same pairs.
     dictionary: Option<Arc<Dictionary>>,
@@ -131,11 +136,12 @@ enum State {
 }
 
 impl Session {
-    /// Opens the session of a client that has just connected.
+    /// Opens the session of a client that has just connected. `max_packet` is the largest packet
+    /// of the listener in bytes; a body does not inflate to more.
     #[must_use]
-    pub fn open(options: Arc<Options>) -> Self {
-        let negotiated = Negotiated::default();
-        Self { options, state: State::Inited, last_seen: 0, negotiated, scratch: Vec::new() }
+    pub fn open(options: Arc<Options>, max_packet: u32) -> Self {
+        let (negotiated, max_packet) = (Negotiated::default(), max_packet as usize);
+        Self { options, state: State::Inited, last_seen: 0, negotiated, max_packet, scratch: Vec::new() }
     }
 
     /// Decodes a packet of the client, and puts its events into `out`. `session_ms` is the time in
@@ -200,11 +206,12 @@ impl Session {
     }
 
     fn hello(&mut self, body: &[u8], out: &mut impl Sink) {
-        let body = text::repair(body);
+        let body = if body.is_empty() { Cow::Borrowed(Hello::EMPTY) } else { text::repair(body) };
         let Some(hello) = Hello::read(&body) else {
             return self.refuse(500, "handshake is not a JSON object with a `sys`", out);
         };
-        if self.options.clients.as_ref().is_some_and(|clients| !clients.admit(&hello.sys)) {
+        let Options { clients, dialect, .. } = &*self.options;
+        if clients.as_ref().is_some_and(|clients| !clients.admit(&hello.sys, *dialect)) {
             return self.refuse(501, "the type or version of the client is not let in", out);
         }
         self.state = State::Greeted { kept: hello.kept() };
@@ -217,27 +224,32 @@ impl Session {
             return Err(rejected("PUSH from a client"));
         }
         let id = message.id;
+        let inflated;
+        let body = if message.compressed && self.inflates() && !message.body.is_empty() {
+            let body = inflate::inflate(message.body, self.max_packet, out.written());
+            inflated = body.inspect_err(|fault| self.end_if_fatal(fault))?;
+            &inflated
+        } else {
+            message.body
+        };
         let Self { negotiated, scratch, .. } = self;
         match message.route {
             Route::None => Err(rejected("RESPONSE from a client")),
             Route::Text(route) => {
                 let route = text::repair(route);
                 let route = str::from_utf8(&route).map_err(|_| rejected("route is not UTF-8"))?;
-                decode_body(negotiated.protos.as_deref(), id, route, message.body, scratch, out)
+                decode_body(negotiated.protos.as_deref(), id, route, body, scratch, out)
             }
             Route::Code(code) => {
                 let route = negotiated.dictionary.as_ref().and_then(|dictionary| dictionary.route(code));
                 match (route, id) {
                     (Some(route), _) => {
-                        decode_body(negotiated.protos.as_deref(), id, route, message.body, scratch, out)
+                        decode_body(negotiated.protos.as_deref(), id, route, body, scratch, out)
                     }
                     (None, 0) => Err(rejected("route code is not in the dictionary")),
                     // The client waits for a response.
                     (None, _) => {
-                        out.reply(|packet| {
-                            begin(packet, Kind::Response, id, Route::None);
-                            code_body(404, packet);
-                        });
+                        out.reply(|packet| negotiated.dialect.write_failure(id, 404, packet));
                         Ok(())
                     }
                 }
@@ -257,8 +269,8 @@ impl Session {
         if !matches!(self.state, State::Working | State::Ending) {
             return Err(rejected("message outside of the working state"));
         }
-        let Negotiated { dictionary, protos, .. } = &self.negotiated;
-        encode(dictionary.as_deref(), protos.as_deref(), message, out).map_err(Fault::Rejected)
+        let Negotiated { dialect, dictionary, protos, .. } = &self.negotiated;
+        encode(*dialect, dictionary.as_deref(), protos.as_deref(), message, out).map_err(Fault::Rejected)
     }
 
     /// Answers the client's handshake for the application. `status` is 200, or the code with which
@@ -271,7 +283,7 @@ impl Session {
         if status != 200 {
             return self.refuse(status, &format!("handshake refused with code {status}"), out);
         }
-        let Options { heartbeat, dictionary, protos, answers, .. } = &*self.options;
+        let Options { dialect, heartbeat, dictionary, protos, answers, .. } = &*self.options;
         let why = match answers.with_user(kept, body) {
             None => "the application's answer to the handshake is not JSON",
             Some(answer) if answer.body_len() > package::MAX_BODY => {
@@ -280,6 +292,7 @@ impl Session {
             Some(answer) => {
                 self.state = State::WaitAck;
                 self.negotiated = Negotiated {
+                    dialect: *dialect,
                     heartbeat: *heartbeat,
                     dictionary: dictionary.clone(),
                     protos: protos.clone(),
@@ -292,10 +305,8 @@ impl Session {
 
     fn refuse(&mut self, code: u16, reason: &str, out: &mut impl Sink) {
         self.state = State::Closed;
-        out.reply(|packet| {
-            packet.push(package::Kind::Handshake as u8);
-            code_body(code, packet);
-        });
+        let heartbeat = self.options.heartbeat_seconds();
+        out.reply(|packet| self.options.dialect.write_refusal(code, heartbeat.as_deref(), packet));
         out.close(reason);
     }
 
@@ -335,12 +346,23 @@ impl Session {
         }
     }
 
+    /// Returns whether a client may compress the bodies of its messages.
+    fn inflates(&self) -> bool {
+        self.negotiated.dialect == Dialect::Pitaya
+    }
+
     fn fatal(&mut self, reason: impl Into<Cow<'static, str>>) -> Fault {
-        self.state = match self.state {
-            State::Working | State::Ending => State::Ending,
-            _ => State::Closed,
+        let fault = Fault::Fatal(reason.into());
+        self.end_if_fatal(&fault);
+        fault
+    }
+
+    fn end_if_fatal(&mut self, fault: &Fault) {
+        self.state = match (fault, self.state) {
+            (Fault::Rejected(_), state) => state,
+            (Fault::Fatal(_), State::Working | State::Ending) => State::Ending,
+            (Fault::Fatal(_), _) => State::Closed,
         };
-        Fault::Fatal(reason.into())
     }
 }
 
@@ -386,11 +408,14 @@ fn put_message(id: u64, route: &str, body: &[u8], out: &mut impl Sink) {
 /// Appends the packet for a message to a client that has this dictionary and these schemas. `out`
 /// is unchanged after an error.
 fn encode(
+    dialect: Dialect,
     dictionary: Option<&Dictionary>,
     protos: Option<&Protos>,
     message: &Message<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Cow<'static, str>> {
+    // Pitaya's C client misreads the code of a push.
+    let dictionary = dictionary.filter(|_| dialect == Dialect::Pomelo);
     let (kind, id, route) = match (message.role, message.id) {
         (Role::Notice, _) => (Kind::Push, 0, push_route(dictionary, message.route)?),
         (Role::Request, _) => return Err("Pomelo has no requests to clients".into()),
@@ -400,6 +425,7 @@ fn encode(
     };
     let start = out.len();
     begin(out, kind, id, route);
+    dialect.mark_failure(message.status, &mut out[start..]);
     match protos.and_then(|protos| protos.server.of(message.route)) {
         Some(schema) => {
             if let Err(reason) = proto_body(schema, message, out) {
@@ -407,9 +433,11 @@ fn encode(
                 return Err(format!("route {}: {reason}", message.route).into());
             }
         }
-        None if message.body.is_empty() && message.status != 200 => code_body(message.status, out),
-        // Clients parse the body of every response.
-        None if message.body.is_empty() && kind == Kind::Response => out.extend_from_slice(b"{}"),
+        None if message.body.is_empty() && message.status != 200 => dialect.write_status(message.status, out),
+        // Clients parse the body of every response, and Pitaya's drop an empty push.
+        None if message.body.is_empty() && (kind == Kind::Response || dialect == Dialect::Pitaya) => {
+            out.extend_from_slice(b"{}");
+        }
         None => text::escape(message.body, out),
     }
     // The type is no part of the length of a package.
@@ -452,13 +480,7 @@ fn heartbeat(packet: &mut Vec<u8>) {
 }
 
 /// Appends a DATA packet up to its body.
-fn begin(packet: &mut Vec<u8>, kind: Kind, id: u64, route: Route<'_>) {
+pub(crate) fn begin(packet: &mut Vec<u8>, kind: Kind, id: u64, route: Route<'_>) {
     packet.push(package::Kind::Data as u8);
     message::write_head(kind, id, route, packet);
-}
-
-/// Appends a body in the form in which Pomelo reports a failure.
-fn code_body(code: u16, packet: &mut Vec<u8>) {
-    // Writing to memory cannot fail.
-    let _ = write!(packet, "{{\"code\":{code}}}");
 }

@@ -62,12 +62,13 @@ impl Codec for NativePomelo {
         }
     }
 
-    fn open(&self, _peer: Peer, _now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
-        Ok(Box::new(PomeloSession(Session::open(Arc::clone(&self.options)))))
+    fn open(&self, peer: Peer, _now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        Ok(Box::new(PomeloSession(Session::open(Arc::clone(&self.options), peer.max_packet))))
     }
 
-    fn restore(&self, _peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
-        let session = Session::restore(Arc::clone(&self.options), state, now.session_ms).map_err(refused)?;
+    fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        let options = Arc::clone(&self.options);
+        let session = Session::restore(options, peer.max_packet, state, now.session_ms).map_err(refused)?;
         Ok(Box::new(PomeloSession(session)))
     }
 
@@ -205,5 +206,9 @@ impl Sink for EventSink<'_> {
 
     fn close(&mut self, reason: &str) {
         self.events.push(self.packet, Kind::Close, reason.as_bytes());
+    }
+
+    fn written(&self) -> usize {
+        self.events.bytes.len()
     }
 }

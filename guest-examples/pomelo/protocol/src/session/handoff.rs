@@ -4,7 +4,7 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 1 | the format: 1 if nothing below concerns protobuf, else 2 |
+//! | 1 | the format: 2 if something below concerns protobuf; 3 for a client of Pitaya; else 1 |
 //! | 1 | the state: 0 inited, 1 greeted, 2 waiting for the acknowledgement, 3 working, 4 ending, 5 closed |
 //! | 8 | when the client last sent a packet, in milliseconds since the session opened |
 //! | 1, 24 | only in state 1: 1 and the version of the dictionary that the client has kept; or only 0 |
@@ -16,10 +16,13 @@
 //!
 //! The whole dictionary and all schemas are saved: the new options may have others, but the client
 //! keeps the old ones. Without schemas the format is 1, which versions without protobuf can read.
+//! Format 3 has the content of format 1, and only states from 2 on: the answer to its handshake
+//! decides for whose client a session is.
 
 use std::sync::Arc;
 
 use super::{Negotiated, Session, State};
+use crate::dialect::Dialect;
 use crate::dictionary::Dictionary;
 use crate::handshake::Kept;
 use crate::options::{Heartbeat, MAX_HEARTBEAT, MAX_TIMEOUT, Options};
@@ -29,6 +32,7 @@ use crate::version::Version;
 /// The formats. Each change to them gets a higher number.
 const WITHOUT_PROTOS: u8 = 1;
 const WITH_PROTOS: u8 = 2;
+const PITAYA: u8 = 3;
 
 /// The most bytes of a state without its routes and schemas.
 const HEAD: usize = 128;
@@ -50,8 +54,11 @@ impl Session {
             State::Closed => 5,
         };
         let protos = self.negotiated.protos.as_ref();
-        let format =
-            if protos.is_some() || has_protos_version(self.state) { WITH_PROTOS } else { WITHOUT_PROTOS };
+        let format = match self.negotiated.dialect {
+            Dialect::Pitaya => PITAYA,
+            Dialect::Pomelo if protos.is_some() || has_protos_version(self.state) => WITH_PROTOS,
+            Dialect::Pomelo => WITHOUT_PROTOS,
+        };
         // There are at most 65,535 codes, so the number of pairs fits 16 bits.
         let pairs = self.negotiated.dictionary.as_ref().map_or(&[][..], |dictionary| dictionary.pairs());
         let source = protos.map_or("", |protos| &protos.source);
@@ -85,22 +92,29 @@ impl Session {
 
     /// Returns the session that was [saved](Session::save), with these options. What its client was
     /// sent in the handshake still applies. A client whose handshake is not answered gets the new
-    /// options. `session_ms` is the time in milliseconds since the session opened.
+    /// options. `max_packet` and `session_ms` are those of [`Session::open`] and
+    /// [`Session::decode`].
     ///
     /// # Errors
     ///
     /// Returns an error for any state that [`Session::save`] would not have returned by this time.
     /// The state may come from an untrusted source: reading it takes at most a small multiple of
     /// its length in memory.
-    pub fn restore(options: Arc<Options>, state: &[u8], session_ms: u64) -> Result<Self, String> {
+    pub fn restore(
+        options: Arc<Options>,
+        max_packet: u32,
+        state: &[u8],
+        session_ms: u64,
+    ) -> Result<Self, String> {
         let mut reader = Reader(state);
         let format = reader.u8()?;
-        let with_protos = match format {
-            WITHOUT_PROTOS => false,
-            WITH_PROTOS => true,
+        let (with_protos, dialect) = match format {
+            WITHOUT_PROTOS => (false, Dialect::Pomelo),
+            WITH_PROTOS => (true, Dialect::Pomelo),
+            PITAYA => (false, Dialect::Pitaya),
             _ => {
                 return Err(format!(
-                    "the state has the format {format}; only {WITHOUT_PROTOS} and {WITH_PROTOS} are supported"
+                    "the state has the format {format}; only {WITHOUT_PROTOS} to {PITAYA} are supported"
                 ));
             }
         };
@@ -124,7 +138,11 @@ impl Session {
             5 => State::Closed,
             _ => return Err(format!("the session state is {state}, not 0 to 5")),
         };
+        if dialect == Dialect::Pitaya && matches!(state, State::Inited | State::Greeted { .. }) {
+            return Err(format!("the state has the format {PITAYA}, but its handshake is not answered"));
+        }
         let negotiated = Negotiated {
+            dialect,
             heartbeat: reader.heartbeat()?,
             dictionary: reader.dictionary(options.dictionary.as_ref())?,
             protos: if with_protos { reader.protos(options.protos.as_ref())? } else { None },
@@ -135,7 +153,10 @@ impl Session {
             ));
         }
         match reader.0.len() {
-            0 => Ok(Self { options, state, last_seen, negotiated, scratch: Vec::new() }),
+            0 => {
+                let max_packet = max_packet as usize;
+                Ok(Self { options, state, last_seen, negotiated, max_packet, scratch: Vec::new() })
+            }
             excess => Err(format!("the state has {excess} bytes behind its end")),
         }
     }

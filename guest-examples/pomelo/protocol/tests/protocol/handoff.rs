@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use serde_json::json;
 use wireplug_pomelo::{Message, Options, Role, Session};
 
-use crate::rig::{ACK, Event, HEARTBEAT, Server, hex, json};
+use crate::rig::{ACK, Event, HEARTBEAT, MAX_PACKET, Server, hex, json};
 
 const HELLO: &[u8] = b"\x01{\"sys\":{}}";
 const OPTIONS: &str = r#"{"heartbeat":3,"dictionary":{"onChat":1,"a.b.c":258}}"#;
@@ -16,7 +16,7 @@ const OPTIONS: &str = r#"{"heartbeat":3,"dictionary":{"onChat":1,"a.b.c":258}}"#
 const OTHERS: &str = r#"{"heartbeat":1,"dictionary":{"a.b.c":1,"onLeave":258}}"#;
 
 fn restore(options: &str, state: &[u8], now: u64) -> Result<Session, String> {
-    Session::restore(Arc::new(Options::parse(options).unwrap()), state, now)
+    Session::restore(Arc::new(Options::parse(options).unwrap()), MAX_PACKET as u32, state, now)
 }
 
 // === the format of the state ===
@@ -66,11 +66,15 @@ fn an_invalid_state_is_refused_with_a_reason() {
         ("".into(), "the state is cut"),
         (
             format!("00000000000000000000{before_answer}"),
-            "the state has the format 0; only 1 and 2 are supported",
+            "the state has the format 0; only 1 to 3 are supported",
         ),
         (
             format!("03000000000000000000{before_answer}"),
-            "the state has the format 3; only 1 and 2 are supported",
+            "the state has the format 3, but its handshake is not answered",
+        ),
+        (
+            format!("04000000000000000000{before_answer}"),
+            "the state has the format 4; only 1 to 3 are supported",
         ),
         (format!("01060000000000000000{before_answer}"), "the session state is 6, not 0 to 5"),
         (
@@ -362,7 +366,7 @@ proptest! {
         }
         if let Ok(session) = restore(OPTIONS, &state, u64::MAX) {
             prop_assert_eq!(session.save(), state);
-            let mut server = Server { session, now: u64::MAX };
+            let mut server = Server::with(session, u64::MAX);
             let _ = (server.decode(&packet), server.tick(), server.push("onChat", b""), server.answer(200, b""));
         }
     }

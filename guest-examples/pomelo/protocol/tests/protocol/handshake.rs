@@ -8,7 +8,7 @@ use crate::rig::{Event, Pair, Server, json, raw};
 #[test]
 fn an_invalid_handshake_is_answered_500() {
     for body in [
-        "",
+        " ",
         "{",
         "{}",
         "null",
@@ -31,6 +31,16 @@ fn an_invalid_handshake_is_answered_500() {
         assert_eq!(server.decode(&packet).as_deref(), Ok(&expected[..]), "{body}");
         assert!(server.decode(b"\x01{\"sys\":{}}").is_err(), "the session is closed");
     }
+}
+
+/// A client of nano sends no body.
+#[test]
+fn an_empty_handshake_is_accepted() {
+    let hello = Event::Hello(b"{\"sys\":{}}".to_vec());
+    assert_eq!(Server::open("{}").decode(b"\x01"), Ok(vec![hello]));
+    let checked = r#"{"checkClient":[{"type":"any"}]}"#;
+    let heard = Server::open(checked).decode(b"\x01").unwrap();
+    assert_eq!(heard[0], Event::Reply(b"\x01{\"code\":501}".to_vec()));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod handoff;
 mod handshake;
 mod heartbeat;
 mod options;
+mod pitaya;
 mod properties;
 mod protobuf;
 mod rig;

@@ -11,6 +11,9 @@ use wireplug_pomelo::{Fault, Message, Options, Role, Session, Sink};
 pub(crate) const ACK: &[u8] = b"\x02";
 pub(crate) const HEARTBEAT: &[u8] = b"\x03";
 
+/// The largest packet of the tests' listener in bytes.
+pub(crate) const MAX_PACKET: usize = 64 << 10;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
     Hello(Vec<u8>),
@@ -33,7 +36,7 @@ impl Event {
 }
 
 #[derive(Default)]
-pub(crate) struct Events(pub(crate) Vec<Event>);
+pub(crate) struct Events(pub(crate) Vec<Event>, usize);
 
 impl Sink for Events {
     fn hello(&mut self, body: &[u8]) {
@@ -59,6 +62,9 @@ impl Sink for Events {
     fn close(&mut self, reason: &str) {
         self.0.push(Event::Close(reason.to_owned()));
     }
+    fn written(&self) -> usize {
+        self.1
+    }
 }
 
 /// Returns a push.
@@ -75,12 +81,18 @@ pub(crate) fn response<'a>(id: u64, route: &'a str, status: u16, body: &'a [u8])
 pub(crate) struct Server {
     pub(crate) session: Session,
     pub(crate) now: u64,
+    /// The bytes of the events of earlier packets in the same call.
+    pub(crate) written: usize,
 }
 
 impl Server {
     pub(crate) fn open(options: &str) -> Self {
         let options = Arc::new(Options::parse(options).expect("the options of a test are valid"));
-        Self { session: Session::open(options), now: 0 }
+        Self::with(Session::open(options, MAX_PACKET as u32), 0)
+    }
+
+    pub(crate) fn with(session: Session, now: u64) -> Self {
+        Self { session, now, written: 0 }
     }
 
     /// Returns a server whose handshake is complete.
@@ -101,14 +113,14 @@ impl Server {
     /// Returns a server with the same session, moved to these options.
     pub(crate) fn moved_to(&self, options: &str) -> Self {
         let options = Arc::new(Options::parse(options).expect("the options of a test are valid"));
-        let restored = Session::restore(options, &self.session.save(), self.now);
-        Self { session: restored.expect("a saved session can be restored"), now: self.now }
+        let restored = Session::restore(options, MAX_PACKET as u32, &self.session.save(), self.now);
+        Self::with(restored.expect("a saved session can be restored"), self.now)
     }
 
     /// Decodes a packet. Checks that there are no events after a fault, and that `hello` is the
     /// last event.
     pub(crate) fn decode(&mut self, packet: &[u8]) -> Result<Vec<Event>, Fault> {
-        let mut events = Events::default();
+        let mut events = Events(Vec::new(), self.written);
         let decoded = self.session.decode(packet, self.now, &mut events);
         assert!(decoded.is_ok() || events.0.is_empty(), "{decoded:?} with {:?}", events.0);
         let hello = events.0.iter().position(|event| matches!(event, Event::Hello(_)));

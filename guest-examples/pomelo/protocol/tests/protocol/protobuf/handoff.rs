@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wireplug_pomelo::{Options, Session};
 
 use super::{OPTIONS, decoded_body, notify};
-use crate::rig::{ACK, Event, Server, hex, json as answer_json, push};
+use crate::rig::{ACK, Event, MAX_PACKET, Server, hex, json as answer_json, push};
 
 /// Other schemas for the same routes, and a schema for another route.
 const OTHERS: &str = r#"{
@@ -17,7 +17,7 @@ const OTHERS: &str = r#"{
 }"#;
 
 fn restore(state: &[u8]) -> Result<Session, String> {
-    Session::restore(Arc::new(Options::parse(OPTIONS).unwrap()), state, 0)
+    Session::restore(Arc::new(Options::parse(OPTIONS).unwrap()), MAX_PACKET as u32, state, 0)
 }
 
 #[test]
