@@ -79,8 +79,8 @@ impl Language {
                 files: files!(
                     "": "Cargo.toml", "macros/Cargo.toml", "macros/src/component_type.rs", "macros/src/lib.rs", "src/abi.rs",
                     "src/abi/arena.rs", "src/answer.rs", "src/codec.rs", "src/cut.rs", "src/description.rs", "src/events.rs",
-                    "src/exported.rs", "src/flat.rs", "src/framer.rs", "src/ids.rs", "src/instance.rs", "src/lib.rs", "src/options.rs",
-                    "src/packets.rs", "src/testing.rs", "src/testing/stream.rs", "src/trap.rs", "src/types.rs",
+                    "src/exported.rs", "src/flat.rs", "src/framer.rs", "src/heap.rs", "src/ids.rs", "src/instance.rs",
+                    "src/lib.rs", "src/options.rs", "src/packets.rs", "src/testing.rs", "src/testing/stream.rs", "src/trap.rs", "src/types.rs",
                 ),
             },
             Self::C => Part {
