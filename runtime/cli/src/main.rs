@@ -39,6 +39,7 @@ mod sessions;
 mod signals;
 mod status;
 mod table;
+mod traces;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -17,6 +17,7 @@ use wireplug::{App, CodecSource, Config, ConfigFile as _, Health, RunningServer,
 use super::output::Output;
 use super::reload::ServedFile;
 use super::signals::Signals;
+use super::traces::Exporter;
 use super::{cache, compile, counts, demo, log, progress, reload};
 
 /// The default address of the demo.
@@ -76,7 +77,7 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let Started { server, pomelo, control, config, health_at } = started;
+    let Started { server, pomelo, control, config, health_at, exporter } = started;
     greet(output, &server, pomelo, control.as_ref(), health_at);
     let controlled = async {
         match control {
@@ -90,7 +91,9 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         () = controlled => {}
     }
     output.say_only("stopping");
-    counts::print(output, &server.shutdown().await);
+    let counts = server.shutdown().await;
+    exporter.end().await;
+    counts::print(output, &counts);
     Ok(())
 }
 
@@ -102,6 +105,8 @@ struct Started {
     config: Option<Config>,
     /// The address of the port for health checks.
     health_at: Option<SocketAddr>,
+    /// Sends the traces.
+    exporter: Exporter,
 }
 
 /// Starts the server. The start is abandoned if the future is dropped, at any point.
@@ -128,7 +133,9 @@ async fn start(args: Args, output: &Output, health: &Health) -> anyhow::Result<S
         Some(control) => Some(ControlApi::bind(control, directory).await?),
         None => None,
     };
+    let (exporter, traces) = Exporter::start()?;
     let server = server
+        .traces(traces)
         .health(health.clone())
         .compiler(compile::compiler())
         .on_compiling(progress::shown(output.is_text()))
@@ -141,7 +148,7 @@ async fn start(args: Args, output: &Output, health: &Health) -> anyhow::Result<S
         }
         None => None,
     };
-    Ok(Started { server, pomelo, control, config, health_at })
+    Ok(Started { server, pomelo, control, config, health_at, exporter })
 }
 
 /// Reads a configuration file, and gives a hint if it is a codec.

@@ -63,6 +63,7 @@
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`status`] | what a server tells of itself |
 //! | [`testing`] | tests of an application, without a socket |
+//! | `traces` | spans of OpenTelemetry; with the feature `otel` |
 //! | `events` | the recent events that the control API reports; with the feature `control` |
 //! | `admin` | the control API, by which codecs are swapped under traffic; with the feature `control` |
 //!
@@ -81,6 +82,7 @@
 //! | `control` | the control API, an HTTP server |
 //! | `nats` | services behind NATS, and several servers that act as one |
 //! | `socketio` | listeners at `socketio://` |
+//! | `otel` | spans of OpenTelemetry for connections, requests, handlers and services |
 //! | `shm` | listeners at `shm://`, shared memory between processes, on Linux |
 
 #[cfg(feature = "control")]
@@ -100,6 +102,10 @@ pub mod slot;
 mod stats;
 pub mod status;
 pub mod testing;
+#[cfg(feature = "otel")]
+pub mod traces;
+#[cfg(not(feature = "otel"))]
+mod traces;
 
 pub use app::App;
 pub use config::Config;

@@ -55,7 +55,7 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
@@ -95,6 +95,7 @@ use crate::session::{
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::Counters;
+use crate::traces::{ConnectionTrace, Traces};
 pub use wireplug_connectors::certificates::CertificateStatus;
 use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
@@ -118,6 +119,7 @@ struct ServerState {
     sessions: Sessions,
     counters: Counters,
     access_log: AccessLog,
+    traces: Traces,
     next_id: AtomicU64,
     /// The running time, in which clients' deadlines are measured.
     time: RunningTime,
@@ -185,13 +187,14 @@ async fn serve_client(
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
     server.counters.closed(&reason);
     if let Some(session) = &known.session {
+        known.trace.end(session, known.generation, &reason);
         server.sessions.closed(session, &reason);
     }
     #[cfg(feature = "control")]
     server.events.ended(Ended {
         session: id,
         user: known.session.as_ref().and_then(Session::user),
-        peer: &known.client,
+        peer: known.session.as_ref().map_or(&known.client, |session| &session.client().address),
         listener: &listener.origin.listener,
         codec: listener.slot.name(),
         generation: known.generation,
@@ -204,16 +207,17 @@ async fn serve_client(
 struct Known {
     /// When the client was accepted.
     since: std::time::Instant,
-    /// The client's address. Behind a load balancer it is the balancer's, until the balancer has
-    /// said whose it is.
+    /// The client's address, until there is a session. Behind a load balancer it is the
+    /// balancer's, until the balancer has said whose it is.
     client: String,
     /// The name of the transport, once the socket is open.
-    transport: Option<String>,
+    transport: Option<&'static str>,
     /// The session, as soon as the application can learn of it.
     session: Option<Session>,
     /// The generation of the codec that the session was on last.
     generation: Option<u64>,
     totals: Totals,
+    trace: ConnectionTrace,
 }
 
 impl Known {
@@ -225,6 +229,7 @@ impl Known {
             session: None,
             generation: None,
             totals: Totals::default(),
+            trace: ConnectionTrace::default(),
         }
     }
 }
@@ -314,7 +319,7 @@ async fn prepare<'a>(
             Err(reason) => return Err(reason),
         };
     }
-    known.transport = Some(transport.to_owned());
+    known.transport = Some(transport);
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
     // A place among the sessions that are awake. If all are taken, others are asked to sleep.
@@ -411,6 +416,8 @@ async fn prepare<'a>(
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
     let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer, now);
     drop(turn);
+    let begun = SystemTime::now() - known.since.elapsed();
+    known.trace = server.traces.connection(&session, &origin.listener, slot.name(), begun);
     let connection = Box::new(Connection::new(
         Arc::clone(server),
         Arc::clone(listener),
@@ -419,9 +426,11 @@ async fn prepare<'a>(
         session.clone(),
         (lease, link, place),
         // If they have changed meanwhile, the first turn applies the new ones.
-        (settings, accepted),
+        (settings, accepted, known.trace.link()),
     ));
     known.session = Some(session.clone());
+    // The session has it too.
+    known.client = String::new();
     server.sessions.insert(session.clone());
     if stop.is_cancelled() {
         // The server stopped while this client was opening, and closed all sessions that it knew

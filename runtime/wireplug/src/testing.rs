@@ -44,6 +44,7 @@ use serde_json::Value;
 use crate::app::{App, InFlight, Request, Response, Routes, Ticket};
 use crate::config::{ClientLimits, SessionsPerUser};
 use crate::session::{ClientInfo, CloseReason, Message, Outbox, OutboxLimits, Session, SessionId, Sessions};
+use crate::traces::Trace;
 use wireplug_connectors::running_time::RunningTime;
 
 /// An application under test, with its sessions.
@@ -125,8 +126,9 @@ impl TestClient {
     async fn send(&mut self, id: Option<u64>, route: &str, body: Bytes) -> Response {
         let Self { routes, in_flight, session, .. } = self;
         let route: Arc<str> = route.into();
-        let ticket = Ticket::Request { id, route: Arc::clone(&route), logged: None };
-        let mut request = Some((ticket, Request { session: session.clone(), route, id, body }));
+        let ticket = Ticket::Request { id, route: Arc::clone(&route), logged: None, traced: None };
+        let mut request =
+            Some((ticket, Request { session: session.clone(), route, id, body, trace: Trace::default() }));
         poll_fn(|cx| {
             if let Some((ticket, request)) = request.take()
                 && let Poll::Ready((_, response)) = in_flight.start(routes, ticket, request, cx)

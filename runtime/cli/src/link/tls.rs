@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// Whom a client trusts.
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 pub(crate) struct Trust {
     /// Over TLS, a PEM file with the certificates to trust in place of the system's: those of
     /// authorities, or the server's own.
@@ -23,8 +23,15 @@ pub(crate) struct Trust {
     ca: Option<PathBuf>,
 }
 
+impl Trust {
+    /// Trusts the certificates in a file, or those of the system.
+    pub(crate) fn file(ca: Option<PathBuf>) -> Self {
+        Self { ca }
+    }
+}
+
 /// The configuration of TLS handshakes with one server.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
@@ -35,7 +42,7 @@ impl Tls {
     /// # Errors
     /// Returns an error if the name cannot be in a certificate, or if there is no certificate to
     /// trust.
-    pub(super) fn new(host: &str, trust: &Trust) -> anyhow::Result<Self> {
+    pub(crate) fn new(host: &str, trust: &Trust) -> anyhow::Result<Self> {
         // A URL has an IPv6 address in brackets.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
@@ -48,7 +55,7 @@ impl Tls {
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
-    pub(super) async fn connect(&self, stream: TcpStream) -> anyhow::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, stream: TcpStream) -> anyhow::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.name.clone(), stream).await.map_err(|error| {
             let distrusts = error
                 .get_ref()

@@ -13,6 +13,7 @@ mod requests;
 mod servers;
 mod services;
 mod status;
+mod traces;
 
 use std::path::PathBuf;
 

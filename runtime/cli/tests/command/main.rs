@@ -34,6 +34,7 @@ mod in_the_browser;
 mod log;
 #[cfg(target_os = "linux")]
 mod siege;
+mod traces;
 
 /// The manifest of this crate: a file that is neither a codec, a configuration nor a certificate.
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");

@@ -11,7 +11,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wireplug");
 pub fn wireplug(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).stdin(Stdio::null());
-    for variable in ["RUST_LOG", "WIREPLUG_CONTROL", "WIREPLUG_TOKEN_FILE"] {
+    for variable in ["OTEL_EXPORTER_OTLP_ENDPOINT", "RUST_LOG", "WIREPLUG_CONTROL", "WIREPLUG_TOKEN_FILE"] {
         command.env_remove(variable);
     }
     command

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::Reason;
 use crate::session::{ClientInfo, Session, SessionId, Sessions, User};
+use crate::traces::Trace;
 use wireplug_base::{BoxError, Chain, limited};
 
 /// A request or a notification, as a handler gets it.
@@ -21,6 +22,8 @@ pub struct Request {
     pub id: Option<u64>,
     /// The payload.
     pub body: Bytes,
+    /// The trace of the request.
+    pub(crate) trace: Trace,
 }
 
 /// A handler's answer.

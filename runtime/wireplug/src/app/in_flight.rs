@@ -15,6 +15,7 @@ use super::handler::ResponseFuture;
 use super::routes::{Found, unanswered};
 use super::{Request, Response, Routes, panic_message};
 use crate::codec::Reason;
+use crate::traces::{Attached, RequestTrace};
 use wireplug_base::limited;
 
 /// The hello or the request that a response answers.
@@ -28,6 +29,8 @@ pub(crate) enum Ticket {
         route: Arc<str>,
         /// What the access log needs, if requests are logged.
         logged: Option<Box<Logged>>,
+        /// The spans of the request, if it is traced.
+        traced: Option<Box<RequestTrace>>,
     },
 }
 
@@ -48,6 +51,21 @@ impl Ticket {
         match self {
             Ticket::Hello => "hello",
             Ticket::Request { route, .. } => route,
+        }
+    }
+
+    /// Notes that the handler begins, if the request is traced.
+    fn begin_handler(&mut self, request: &mut Request) {
+        if let Ticket::Request { traced: Some(traced), .. } = self {
+            traced.begin_handler(request);
+        }
+    }
+
+    /// Makes the span of the handler the current one, if the request is traced.
+    fn attach(&self) -> Option<Attached> {
+        match self {
+            Ticket::Request { traced: Some(traced), .. } => Some(traced.attach()),
+            _ => None,
         }
     }
 }
@@ -114,8 +132,8 @@ impl InFlight {
     fn begin(
         &mut self,
         found: Found<'_>,
-        ticket: Ticket,
-        request: Request,
+        mut ticket: Ticket,
+        mut request: Request,
         cx: &mut Context<'_>,
     ) -> Poll<(Ticket, Response)> {
         let Found { service, ordered } = found;
@@ -126,10 +144,13 @@ impl InFlight {
         let future = &mut self.future;
         // A handler may panic before it returns its future, or while the future is polled. Both
         // affect only its own request.
+        ticket.begin_handler(&mut request);
+        let attached = ticket.attach();
         let polled = catch(ticket.route(), || {
             service.call(request, future);
             future.poll(cx)
         });
+        drop(attached);
         match polled {
             Poll::Ready(response) => Poll::Ready((ticket, response)),
             Poll::Pending => {
@@ -176,6 +197,7 @@ impl Future for Waiting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Waiting { future, ticket, ordered } = &mut *self;
+        let _attached = ticket.as_ref().and_then(Ticket::attach);
         let route = ticket.as_ref().map_or("", Ticket::route);
         let response = ready!(catch(route, || future.poll(cx)));
         Poll::Ready((ticket.take().expect("polled once to its end"), response, *ordered))

@@ -41,7 +41,7 @@ pub(super) async fn call(nats: Nats, request: Request) -> Response {
 
 impl Asking {
     async fn ask(&self, request: Request) -> Result<Response, Failure> {
-        let Shared { link, subjects, .. } = &*self.nats.0;
+        let subjects = &self.nats.0.subjects;
         let instance = self.service.sticky.as_ref().and_then(|setting| request.session.setting(setting));
         if instance.as_ref().is_some_and(|instance| !is_token(instance)) {
             return Err((500, "the setting that names the instance is no name of one"));
@@ -50,6 +50,16 @@ impl Asking {
         let subject = subject.ok_or((404, "the route could not be a subject"))?;
         let mut headers = of_session(&request.session, subjects);
         put(&mut headers, ROUTE, &request.route);
+        let trace = request.trace.service(&request.route, &subject, request.id.is_some());
+        trace.inject(|name, value| put(&mut headers, name, value));
+        let answer = self.send(subject, headers, request).await;
+        trace.end(answer.as_ref().map_or_else(|failure| failure.0, |answer| answer.status));
+        answer
+    }
+
+    /// Publishes a request while NATS is reached, and waits for its answer for a limited time.
+    async fn send(&self, subject: String, headers: HeaderMap, request: Request) -> Result<Response, Failure> {
+        let link = &self.nats.0.link;
 
         let mut reach = link.reach();
         let connection = link.now().for_requests();

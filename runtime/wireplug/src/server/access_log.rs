@@ -79,7 +79,7 @@ impl AccessLog {
         let user = session.and_then(Session::user);
         let user = user.as_ref().map(|user| Reason::new(&**user));
         let user = user.as_ref().map(Reason::as_str);
-        let transport = known.transport.as_deref();
+        let transport = known.transport;
         let generation = known.generation;
         let duration_seconds = known.since.elapsed().as_secs_f64();
         let Totals { packets_in, packets_out, messages_in, messages_out, bytes_in, bytes_out } = known.totals;

@@ -9,6 +9,7 @@ use crate::app::{App, Parts};
 use crate::config::{BuiltinApp, CompileConfig, Config, LoggedAccess, ServerConfig};
 #[cfg(feature = "control")]
 use crate::events::Events;
+use crate::traces::Traces;
 use wireplug_connectors::{BoxError, Connector, Connectors, Health, ListenUrl};
 use wireplug_wasm::{CompileObserver, Compiler};
 
@@ -46,6 +47,7 @@ pub struct Server {
     pub(super) cluster: Option<Box<dyn Cluster>>,
     pub(super) health: Health,
     pub(super) access_log: LoggedAccess,
+    pub(super) traces: Traces,
     #[cfg(feature = "control")]
     pub(super) events: Events,
     /// The application of a configuration that this program carries.
@@ -69,6 +71,7 @@ impl Server {
             cluster: None,
             health: Health::default(),
             access_log: LoggedAccess::default(),
+            traces: Traces::default(),
             #[cfg(feature = "control")]
             events: Events::default(),
             builtin_app: None,
@@ -93,6 +96,13 @@ impl Server {
     /// Sets which lines the access log has. A configuration sets it too.
     pub fn access_log(mut self, which: LoggedAccess) -> Self {
         self.access_log = which;
+        self
+    }
+
+    /// Sets what traces connections and requests.
+    #[cfg(feature = "otel")]
+    pub fn traces(mut self, traces: Traces) -> Self {
+        self.traces = traces;
         self
     }
 

@@ -53,6 +53,7 @@ impl Server {
             builtin_app: _,
             health: _,
             access_log: _,
+            traces: _,
             #[cfg(feature = "control")]
                 events: _,
         } = self;

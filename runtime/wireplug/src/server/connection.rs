@@ -43,6 +43,7 @@ use super::{ListenerContext, ListenerSettings, ServerState};
 use crate::app::{InFlight, Logged, Request, Response, Ticket};
 use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
 use crate::slot::Lease;
+use crate::traces::{Link as TraceLink, Trace};
 use wireplug_connectors::{RateMeter, Socket, StartTls, Traffic};
 
 /// The most reads in one turn, before the other connections of this thread get theirs. The turn
@@ -64,6 +65,8 @@ pub(super) struct Connection {
     in_flight: InFlight,
     timer: ConnectionTimer,
     totals: Totals,
+    /// What the traces of requests know of the connection.
+    trace: TraceLink,
 }
 
 impl Connection {
@@ -74,7 +77,7 @@ impl Connection {
         machine: Machine,
         session: Session,
         (lease, link, place): (Lease, Link, Option<AwakePlace>),
-        (settings, accepted): (Seen<ListenerSettings>, Instant),
+        (settings, accepted, trace): (Seen<ListenerSettings>, Instant, TraceLink),
     ) -> Self {
         let time = server.time.clone();
         let limits = &settings.limits;
@@ -84,7 +87,7 @@ impl Connection {
         let codec =
             CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
         let (in_flight, totals) = (InFlight::new(), Totals::default());
-        Self { server, listener, settings, transport, codec, session, in_flight, timer, totals }
+        Self { server, listener, settings, transport, codec, session, in_flight, timer, totals, trace }
     }
 
     /// Serves the client until the connection ends. Returns why it ended, the generation of the
@@ -362,8 +365,9 @@ impl Connection {
                         let (route, since) = (Arc::clone(&route), std::time::Instant::now());
                         Box::new(Logged { id, route, since, bytes: body.len() })
                     });
-                    let ticket = Ticket::Request { id, route: Arc::clone(&route), logged };
-                    (ticket, self.request(id, route, body))
+                    let mut request = self.request(id, Arc::clone(&route), body);
+                    let traced = self.server.traces.request(&self.trace, &mut request);
+                    (Ticket::Request { id, route, logged, traced }, request)
                 }
             };
             if let Poll::Ready((ticket, response)) =
@@ -375,7 +379,7 @@ impl Connection {
     }
 
     fn request(&self, id: Option<u64>, route: Arc<str>, body: Bytes) -> Request {
-        Request { session: self.session.clone(), route, id, body }
+        Request { session: self.session.clone(), route, id, body, trace: Trace::default() }
     }
 
     /// Passes a handler's response on: to the codec if it answers a hello, to the outbox if it
@@ -383,6 +387,9 @@ impl Connection {
     fn take_response(&mut self, ticket: Ticket, response: Response) {
         if let Ticket::Request { logged: Some(logged), .. } = &ticket {
             self.server.access_log.request(&self.session, logged, &response);
+        }
+        if let Ticket::Request { traced: Some(traced), .. } = &ticket {
+            traced.end(&self.session, response.status);
         }
         let Response { status, body } = response;
         match ticket {

@@ -52,6 +52,7 @@ impl Server {
             builtin_app: _,
             health,
             access_log,
+            traces,
             #[cfg(feature = "control")]
             events,
         } = self;
@@ -108,6 +109,7 @@ impl Server {
             config: Live::new(config),
             counters: Counters::default(),
             access_log: AccessLog::new(access_log),
+            traces,
             next_id: AtomicU64::new(1),
             time: common.time.clone(),
             spare: SpareDescriptor::open(),

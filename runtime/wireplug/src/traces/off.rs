@@ -1,0 +1,78 @@
+//! What takes the place of traces without the feature `otel`.
+
+use std::time::SystemTime;
+
+use crate::app::Request;
+use crate::session::{CloseReason, Session};
+
+/// Traces nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traces;
+
+/// A connection that is not traced.
+#[derive(Default)]
+pub(crate) struct ConnectionTrace;
+
+/// A link to a connection that is not traced.
+#[derive(Default)]
+pub(crate) struct Link;
+
+/// The trace of a request. There is none.
+#[derive(Debug)]
+pub(crate) enum RequestTrace {}
+
+/// What [`RequestTrace::attach`] returns.
+pub(crate) enum Attached {}
+
+/// The place of a request's trace in a [`Request`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trace;
+
+impl Traces {
+    pub(crate) fn connection(&self, _: &Session, _: &str, _: &str, _: SystemTime) -> ConnectionTrace {
+        ConnectionTrace
+    }
+
+    pub(crate) fn request(&self, _: &Link, _: &mut Request) -> Option<Box<RequestTrace>> {
+        None
+    }
+}
+
+impl ConnectionTrace {
+    pub(crate) fn link(&self) -> Link {
+        Link
+    }
+
+    pub(crate) fn end(&mut self, _: &Session, _: Option<u64>, _: &CloseReason) {}
+}
+
+impl RequestTrace {
+    pub(crate) fn begin_handler(&mut self, _: &mut Request) {
+        match *self {}
+    }
+
+    pub(crate) fn attach(&self) -> Attached {
+        match *self {}
+    }
+
+    pub(crate) fn end(&self, _: &Session, _: u16) {
+        match *self {}
+    }
+}
+
+#[cfg(feature = "nats")]
+pub(crate) struct ServiceTrace;
+
+#[cfg(feature = "nats")]
+impl Trace {
+    pub(crate) fn service(&self, _: &str, _: &str, _: bool) -> ServiceTrace {
+        ServiceTrace
+    }
+}
+
+#[cfg(feature = "nats")]
+impl ServiceTrace {
+    pub(crate) fn inject(&self, _: impl FnMut(&str, &str)) {}
+
+    pub(crate) fn end(&self, _: u16) {}
+}
