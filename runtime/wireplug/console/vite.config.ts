@@ -1,4 +1,13 @@
+import { readFileSync } from "node:fs";
 import { defineConfig } from "vite";
+
+// The parts of others that the page contains, whose licences ask for their notices to be kept.
+const PARTS = ["preact", "uplot"];
+
+function notices(): string {
+  const texts = PARTS.map((part) => `${part}:\n${readFileSync(`node_modules/${part}/LICENSE`, "utf8").trim()}`);
+  return `/*!\nThis file contains:\n\n${texts.join("\n\n")}\n*/\n`;
+}
 
 // One file of each kind with a fixed name, because the server embeds them by name. The server's
 // answers carry a tag of the content, so that no browser shows an old one.
@@ -14,6 +23,7 @@ export default defineConfig({
         entryFileNames: "console.js",
         assetFileNames: "console[extname]",
         codeSplitting: false,
+        postBanner: notices(),
       },
     },
   },

@@ -92,7 +92,7 @@ export async function start({ role = "change", missing = [] } = {}) {
         "bytes-in": n * 40_000,
         "bytes-out": n * 90_000,
         responses: { 200: n * 300, 404: n },
-        closes: { "client-left": n },
+        closes: { "client-closed": n },
         drops: {},
         faults: { "codec-trap": 2 },
         "sessions-awake": 40,
@@ -129,7 +129,7 @@ export async function start({ role = "change", missing = [] } = {}) {
     "GET /events": (url) => {
       const events = [
         { number: 1, at: "2026-11-30T07:00:00.5Z", kind: "log", level: "warn", message: "a client waits", fields: { ms: 7 } },
-        { number: 2, at: "2026-11-30T07:00:01Z", kind: "close", session: 7, peer: "10.0.0.7:1", cause: "client-left" },
+        { number: 2, at: "2026-11-30T07:00:01Z", kind: "close", session: 7, peer: "10.0.0.7:1", cause: "client-closed" },
         {
           number: 3,
           at: "2026-11-30T07:00:02Z",

@@ -162,7 +162,7 @@ test("a kick says why", () =>
 test("closes, faults and the log", () =>
   withConsole({}, async ({ page }) => {
     await visit(page, "Closes and faults");
-    await has(page, "client-left");
+    await has(page, "client-closed");
     await page.getByText("Backtrace").click();
     await has(page, "crash");
     const [name] = await saved(page, () => page.getByRole("button", { name: "Save as vectors" }).click());
@@ -171,7 +171,7 @@ test("closes, faults and the log", () =>
     await page.getByText("codec-trap").waitFor({ state: "detached" });
     await visit(page, "Log");
     await has(page, "a client waits ms=7");
-    assert.equal(await page.getByText("client-left").count(), 0);
+    assert.equal(await page.getByText("client-closed").count(), 0);
     await visit(page, "Nodes");
     await has(page, "1 h 1 min");
   }));

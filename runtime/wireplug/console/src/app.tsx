@@ -30,7 +30,6 @@ export function App() {
   const [route, setRoute] = useState(() => parse(location.hash));
 
   useEffect(() => {
-    onLoggedOut(() => setWho(null));
     const moved = () => setRoute(parse(location.hash));
     addEventListener("hashchange", moved);
     get<LoggedIn>("/console/session")
@@ -42,12 +41,16 @@ export function App() {
     return () => removeEventListener("hashchange", moved);
   }, []);
 
+  // A page that is loaded anew shows nothing of before: the server may have been started again,
+  // and may have another console.
+  useEffect(() => onLoggedOut(who ? () => location.reload() : () => {}), [who]);
+
   if (!isKnown) return <p class="note">Loading…</p>;
   if (!who) return <Login problem={problem} done={setWho} />;
 
   const logOut = async () => {
     await send("POST", "/console/logout").catch(() => null);
-    setWho(null);
+    location.reload();
   };
   return (
     <>

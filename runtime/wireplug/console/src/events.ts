@@ -11,7 +11,12 @@ export interface Recent {
 
 export const NONE: Recent = { events: [], after: 0 };
 
-/** Adds a page. A server that was started anew counts from the start again. */
+/** The query of the next page. The first one is the newest. */
+export function query(recent: Recent, limit: number): string {
+  return recent.after > 0 ? `?after=${recent.after}&limit=${limit}` : `?limit=${limit}`;
+}
+
+/** Adds a page. */
 export function merge(recent: Recent, page: EventPage, most = 500): Recent {
   const known = new Set(recent.events.map((event) => event.number));
   const added = page.events.filter((event) => !known.has(event.number));

@@ -58,8 +58,9 @@ export function query(filters: Filters, limit: number, after: string | number | 
   return params.toString();
 }
 
+/** Whether a word is an IP address, with or without a port. */
 function isAddress(word: string): boolean {
-  return /^\d{1,3}(\.\d{1,3}){3}(\/\d+)?$/.test(word) || /^[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(\/\d+)?$/i.test(word);
+  return /^\d{1,3}(\.\d{1,3}){3}(:\d+)?$/.test(word) || /^\[?[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(\]:\d+)?$/i.test(word);
 }
 
 /** The pages that a person went through, so that they can go back. */

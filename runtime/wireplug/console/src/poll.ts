@@ -12,28 +12,32 @@ export interface Polled<T> {
 
 /**
  * Asks for a path every `interval` milliseconds, and pauses while nobody sees the page. An error
- * leaves the last value there.
+ * leaves the last value there. `query` is called for each request.
  */
-export function usePoll<T>(path: string | null, interval: number, onValue?: (value: T) => void): Polled<T> {
+export function usePoll<T>(
+  path: string,
+  interval: number,
+  onValue?: (value: T) => void,
+  query: () => string = () => "",
+): Polled<T> {
   const [value, setValue] = useState<T | null>(null);
   const [error, setError] = useState<Refused | null>(null);
   const [turn, setTurn] = useState(0);
-  const listener = useRef(onValue);
-  listener.current = onValue;
+  const latest = useRef({ onValue, query });
+  latest.current = { onValue, query };
 
   useEffect(() => setValue(null), [path]);
 
   useEffect(() => {
-    if (path === null) return;
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const round = async () => {
       if (!document.hidden) {
         try {
-          const answer = await get<T>(path, abort.signal);
+          const answer = await get<T>(path + latest.current.query(), abort.signal);
           setValue(answer);
           setError(null);
-          listener.current?.(answer);
+          latest.current.onValue?.(answer);
         } catch (caught) {
           if (abort.signal.aborted) return;
           setError(caught instanceof Refused ? caught : new Refused(0, String(caught)));

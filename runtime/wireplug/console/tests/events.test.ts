@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { NONE, backtrace, contains, isEnd, merge, sentence } from "../src/events";
+import { NONE, backtrace, contains, isEnd, merge, query, sentence } from "../src/events";
 import type { ServerEvent } from "../src/types";
 
 const event = (number: number, more: Partial<ServerEvent> = {}): ServerEvent => ({ number, at: 0, kind: "close", ...more });
@@ -10,6 +10,11 @@ test("new events come first, and none twice", () => {
   const second = merge(first, { events: [event(2), event(3)], next: 3 });
   expect(second.events.map((event) => event.number)).toEqual([3, 2, 1]);
   expect(merge(second, { events: [], next: null })).toEqual(second);
+});
+
+test("the first page is the newest, and the next ones follow it", () => {
+  expect(query(NONE, 10)).toBe("?limit=10");
+  expect(query(merge(NONE, { events: [event(7)], next: 7 }), 10)).toBe("?after=7&limit=10");
 });
 
 test("old events are dropped", () => {

@@ -6,9 +6,9 @@ test("words are filters, users or addresses", () => {
     filters: { codec: "pomelo", "idle-over": "5m", user: "ann", group: "the lobby" },
     unknown: [],
   });
-  expect(parse("10.0.0.0/8").filters).toEqual({ address: "10.0.0.0/8" });
-  expect(parse("::1").filters).toEqual({ address: "::1" });
-  expect(parse("fe80::1:2").filters).toEqual({ address: "fe80::1:2" });
+  for (const address of ["10.0.0.7", "10.0.0.7:5000", "::1", "fe80::1:2", "[::1]:5000"]) {
+    expect(parse(address).filters).toEqual({ address });
+  }
   expect(parse("listener:tcp://127.0.0.1:3010").filters).toEqual({ listener: "tcp://127.0.0.1:3010" });
   expect(parse("")).toEqual({ filters: {}, unknown: [] });
 });

@@ -28,7 +28,7 @@ export function Sessions({ search }: { search: string }) {
             aria-label="Search"
             value={search}
             key={search}
-            placeholder="ann, 10.0.0.0/8, codec:pomelo idle-over:5m"
+            placeholder="ann, 10.0.0.7, codec:pomelo idle-over:5m"
             spellcheck={false}
           />
           <button type="submit">Search</button>
