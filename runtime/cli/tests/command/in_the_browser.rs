@@ -1,5 +1,5 @@
-//! The console in Chromium: its pages with answers of a test, and one way through all of it with a
-//! real server, from a client that joins to a codec that is rolled back and mended.
+//! The console in Chromium: its pages with answers of a test, and one way through them with a real
+//! server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,6 @@ use std::process::Command;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::running::finish;
 use wireplug_tests::served::Served;
-use wireplug_tests::versions::{self, POMELO};
 
 use super::program::{PROGRAM, wireplug};
 
@@ -26,6 +25,9 @@ fn run(test: &str, variables: &[(&str, &Path)]) {
     let mut node = Command::new("node");
     node.args(["--test", test]).current_dir(Path::new(ROOT).join("runtime/wireplug/console/browser"));
     node.envs(variables.iter().copied());
+    if std::env::var_os("WIREPLUG_UPDATE").is_some() {
+        node.env("PICTURES", Path::new(ROOT).join("docs/images"));
+    }
     let done = finish(&mut node);
     assert_eq!(done.code, Some(0), "{}{}", done.output, done.errors);
 }
@@ -68,13 +70,12 @@ fn broken(folder: &Folder) -> PathBuf {
     target.join("wasm32-unknown-unknown/release/broken.wasm")
 }
 
-/// An operator looks for a client, watches its packets, tries a codec that fails, and sees why. The
-/// packets become a test that fails with this codec and passes with the mended one.
+/// An operator finds a client, tries a codec that fails, sees that it is rolled back and why, and
+/// kicks the client.
 #[test]
 fn an_operator_finds_out_why_a_codec_fails() {
     let folder = Folder::new("browser");
     let broken = broken(&Folder::new("broken"));
-    let mended = folder.write("mended.wasm", versions::noted(POMELO, "mended"));
     let config = folder.write(
         "wireplug.toml",
         "app = 'demo'
@@ -89,22 +90,16 @@ fn an_operator_finds_out_why_a_codec_fails() {
     );
     let mut serve = wireplug(["serve"]);
     let server = Served::start(serve.arg(&config).env("XDG_RUNTIME_DIR", folder.root()));
-    let pictures = Path::new(ROOT).join("docs/images");
     let console = server.console.as_deref().expect("it is on TCP");
     let token = server.token.as_deref().expect("it was generated");
-    let mut variables = vec![
+    let variables = [
         ("CONSOLE", Path::new(console)),
         ("TOKEN", Path::new(token)),
         ("CLIENT_URL", Path::new(&server.urls[0])),
         ("WIREPLUG", Path::new(PROGRAM)),
         ("BROKEN", &broken),
-        ("MENDED", &mended),
         ("FATAL", Path::new(FATAL)),
-        ("FOLDER", folder.root()),
     ];
-    if std::env::var_os("WIREPLUG_UPDATE").is_some() {
-        variables.push(("PICTURES", &pictures));
-    }
     run("server.test.mjs", &variables);
 }
 

@@ -1,6 +1,8 @@
 // Chromium, and what all tests in it do.
 
 import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 export const PHONE = { width: 390, height: 844 };
@@ -37,3 +39,11 @@ export async function logIn(page, url, token) {
 }
 
 export const visit = (page, name) => page.getByRole("link", { name, exact: true }).click();
+
+/** A picture for the documentation, if this run is to make them: `PICTURES` is their folder. */
+export async function picture(page, name) {
+  const { PICTURES } = process.env;
+  if (!PICTURES) return;
+  await mkdir(PICTURES, { recursive: true });
+  await page.screenshot({ path: join(PICTURES, `console-${name}.png`) });
+}

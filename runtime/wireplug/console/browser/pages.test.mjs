@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { TOKEN, start } from "./mock.mjs";
-import { PHONE, launch, logIn, open, visit } from "./page.mjs";
+import { PHONE, launch, logIn, open, picture, visit } from "./page.mjs";
 
 let browser;
 before(async () => void (browser = await launch()));
@@ -62,6 +62,9 @@ test("the overview draws rates from counts", () =>
     await packets.locator("canvas").waitFor();
     await has(page, "120 MiB of 1.00 GiB");
     await has(page, "codec-trap");
+    // More samples make a line.
+    if (process.env.PICTURES) await has(page, "10 s");
+    await picture(page, "overview");
   }));
 
 test("a promotion asks first", () =>
@@ -138,6 +141,7 @@ test("a trace shows packets beside what they became", () =>
     await has(records, "chat.chatHandler.send");
     await has(records.first(), '{"text":"hello"}');
     await has(records.nth(1), "+1.5 ms");
+    await picture(page, "trace");
     await page.getByRole("searchbox", { name: "Search the trace" }).fill("onChat");
     await records.nth(1).waitFor({ state: "detached" });
     await page.getByRole("button", { name: "Stop the trace" }).click();

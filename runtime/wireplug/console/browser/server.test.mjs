@@ -3,13 +3,12 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { once } from "node:events";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { launch, logIn, open, visit } from "./page.mjs";
+import { launch, logIn, open, picture, visit } from "./page.mjs";
 
-const { CONSOLE, TOKEN, CLIENT_URL, WIREPLUG, BROKEN, MENDED, FATAL, FOLDER, PICTURES } = process.env;
+const { CONSOLE, TOKEN, CLIENT_URL, WIREPLUG, BROKEN, FATAL } = process.env;
 
 const execute = promisify(execFile);
 const url = CLIENT_URL.replace("hybrid://", "tcp://");
@@ -26,26 +25,13 @@ async function member(name) {
   return client;
 }
 
-const say = (text) =>
-  wireplug("call", url, "chat.chatHandler.join", '{"name":"bob"}', "--then", "chat.chatHandler.send", JSON.stringify({ text }));
-
-/** A picture for the documentation, if this run is to make them. */
-async function picture(page, name) {
-  if (!PICTURES) return;
-  await mkdir(PICTURES, { recursive: true });
-  await page.screenshot({ path: join(PICTURES, `console-${name}.png`) });
-}
-
-test("from a client's login to a codec that is mended", async () => {
+test("from a client that joins to a codec that fails", async () => {
   const browser = await launch();
   const { page, close } = await open(browser, { viewport: { width: 1100, height: 700 } });
   const ann = await member("ann");
+  const gone = once(ann, "exit");
   try {
     await logIn(page, CONSOLE, TOKEN);
-    for (let round = 0; round < 5; round += 1) await say("hello");
-    await page.getByRole("img", { name: /^Packets: in [\d.]+\/s/ }).waitFor();
-    await page.getByText("client-closed").first().waitFor();
-    await picture(page, "overview");
 
     // The session of the client, and its packets.
     await visit(page, "Sessions");
@@ -53,15 +39,8 @@ test("from a client's login to a codec that is mended", async () => {
     await page.keyboard.press("Enter");
     const row = page.getByRole("row").filter({ hasText: "ann" });
     await row.getByRole("link").click();
-    await page.getByRole("button", { name: "Start the trace" }).click();
-    await page.getByText("The trace is on.").waitFor();
-    await say("hello ann");
-    const records = page.getByRole("region", { name: "Trace" }).getByRole("listitem");
-    const push = records.filter({ hasText: "to the client" }).filter({ hasText: "onChat" });
-    await push.getByText("hello ann").first().waitFor();
-    await page.emulateMedia({ colorScheme: "dark" });
-    await picture(page, "trace");
-    await page.emulateMedia({ colorScheme: "light" });
+    await page.getByText("127.0.0.1:").first().waitFor();
+    await page.getByText("chat", { exact: true }).waitFor();
 
     // A codec that fails, on trial.
     await visit(page, "Codecs");
@@ -79,22 +58,24 @@ test("from a client's login to a codec that is mended", async () => {
     await page.getByText("canary", { exact: true }).waitFor({ state: "detached" });
     await wireplug("call", url, "connector.entryHandler.echo", JSON.stringify({ text: FATAL }));
 
-    // Why it failed, and a test of it.
+    // Why it failed.
     await visit(page, "Closes and faults");
     const fault = page.getByRole("listitem").filter({ hasText: "codec-trap" }).first();
     await fault.getByText("Backtrace").click();
     await fault.getByText("decode").first().waitFor();
     await fault.getByText("the mistake of a test").first().waitFor();
     await picture(page, "fault");
-    const [download] = await Promise.all([
-      page.waitForEvent("download"),
-      fault.getByRole("button", { name: "Save as vectors" }).click(),
-    ]);
-    const vectors = join(FOLDER, "fault.vectors");
-    await download.saveAs(vectors);
-    const fails = ({ stdout, stderr }) => `${stdout}${stderr}`.includes("the mistake of a test");
-    await assert.rejects(wireplug("codec", "test", BROKEN, vectors), fails);
-    await wireplug("codec", "test", MENDED, vectors);
+    await visit(page, "Log");
+    await page.getByText("the candidate fails: its trial is over").waitFor();
+
+    // The client is sent away.
+    await visit(page, "Sessions");
+    await row.getByRole("link").click();
+    await page.getByRole("button", { name: "Kick…" }).click();
+    await dialog.getByLabel("Reason").fill("this is over");
+    await dialog.getByRole("button", { name: "Kick" }).click();
+    await page.getByText("The session was kicked.").waitFor();
+    await gone;
     await close();
   } finally {
     ann.kill();
