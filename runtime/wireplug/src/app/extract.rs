@@ -23,6 +23,7 @@ pub struct Request {
     /// The payload.
     pub body: Bytes,
     /// The trace of the request.
+    #[cfg_attr(not(any(feature = "otel", feature = "nats")), expect(dead_code, reason = "services get it"))]
     pub(crate) trace: Trace,
 }
 

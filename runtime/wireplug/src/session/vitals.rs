@@ -18,12 +18,14 @@ pub(crate) struct Origin {
     /// The URL of the listener.
     pub(crate) listener: String,
     /// The name of the codec slot.
+    #[cfg_attr(not(feature = "control"), expect(dead_code, reason = "the control API shows it"))]
     pub(crate) codec: String,
 }
 
 /// The counts and the state of a session, as the last turn of its task left them.
 #[derive(Debug)]
 pub(crate) struct Vitals {
+    #[cfg_attr(not(feature = "control"), expect(dead_code, reason = "the control API shows it"))]
     origin: Arc<Origin>,
     /// When the session opened, in running time.
     opened: Instant,

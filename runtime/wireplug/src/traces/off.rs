@@ -7,11 +7,11 @@ use crate::session::{CloseReason, Session};
 
 /// Traces nothing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Traces;
+pub(crate) struct Traces(());
 
 /// A connection that is not traced.
 #[derive(Default)]
-pub(crate) struct ConnectionTrace;
+pub(crate) struct ConnectionTrace(());
 
 /// A link to a connection that is not traced.
 #[derive(Default)]
@@ -19,18 +19,18 @@ pub(crate) struct Link;
 
 /// The trace of a request. There is none.
 #[derive(Debug)]
-pub(crate) enum RequestTrace {}
+pub(crate) struct RequestTrace(());
 
-/// What [`RequestTrace::attach`] returns.
-pub(crate) enum Attached {}
+/// What [`RequestTrace::attach`] returns. As with traces, its end is the end of the span.
+pub(crate) struct Attached(());
 
 /// The place of a request's trace in a [`Request`].
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trace;
+pub(crate) struct Trace(());
 
 impl Traces {
     pub(crate) fn connection(&self, _: &Session, _: &str, _: &str, _: SystemTime) -> ConnectionTrace {
-        ConnectionTrace
+        ConnectionTrace(())
     }
 
     pub(crate) fn request(&self, _: &Link, _: &mut Request) -> Option<Box<RequestTrace>> {
@@ -47,17 +47,17 @@ impl ConnectionTrace {
 }
 
 impl RequestTrace {
-    pub(crate) fn begin_handler(&mut self, _: &mut Request) {
-        match *self {}
-    }
+    pub(crate) fn begin_handler(&mut self, _: &mut Request) {}
 
     pub(crate) fn attach(&self) -> Attached {
-        match *self {}
+        Attached(())
     }
 
-    pub(crate) fn end(&self, _: &Session, _: u16) {
-        match *self {}
-    }
+    pub(crate) fn end(&self, _: &Session, _: u16) {}
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {}
 }
 
 #[cfg(feature = "nats")]

@@ -189,6 +189,7 @@ enum State {
     Off,
     NotSampled,
     /// The span of the handler.
+    #[cfg_attr(not(feature = "nats"), expect(dead_code, reason = "services continue the trace"))]
     Sampled(Arc<Tracing>, Context),
 }
 
