@@ -87,6 +87,7 @@ impl LogLimit {
         }
         if current.lines == self.lines {
             current.left_out += 1;
+            crate::lost_lines::count_line_over_limit();
             return None;
         }
         current.lines += 1;
@@ -136,6 +137,7 @@ mod tests {
     #[test]
     fn a_second_has_so_many_lines_and_the_next_says_what_is_missing() {
         let limit = LogLimit::new();
+        let before = crate::LostLines::so_far().over_limit;
         let mut now = Instant::now();
         for _ in 0..2 {
             assert_eq!((0..300).filter_map(|_| limit.admit_at(now)).sum::<u64>(), 0);
@@ -143,5 +145,7 @@ mod tests {
             assert_eq!(limit.admit_at(now), Some(100));
             now += Duration::from_secs(1);
         }
+        // Other tests of this process count too.
+        assert!(crate::LostLines::so_far().over_limit >= before + 200);
     }
 }

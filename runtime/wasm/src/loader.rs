@@ -67,6 +67,17 @@ impl WasmLoader {
         &self.cpu
     }
 
+    /// Returns the memory that is charged for all sandboxes and for the saved states of sessions
+    /// that sleep, in bytes.
+    pub fn memory(&self) -> usize {
+        self.account.sandboxes()
+    }
+
+    /// Returns the memory that is charged for compiled code, in bytes.
+    pub fn code(&self) -> usize {
+        self.account.code()
+    }
+
     /// Allows or refuses components that import `wasi:*`, as libraries do that never call these
     /// functions. A call of such an import is a trap.
     pub fn allow_unused_wasi(mut self, allow: bool) -> Self {

@@ -13,9 +13,11 @@
 mod file;
 mod time;
 
+use std::collections::BTreeMap;
 use std::fmt;
 #[cfg(feature = "control")]
 use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -99,7 +101,6 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-#[cfg(feature = "control")]
 impl Outcome {
     /// Returns the name that the line has.
     pub(crate) fn name(self) -> &'static str {
@@ -247,6 +248,8 @@ impl Record {
 /// The audit log of a server.
 pub(crate) struct AuditLog {
     refused: LogLimit,
+    /// How many changes of each kind ended in which way.
+    counts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     #[cfg(feature = "control")]
     file: OnceLock<FileWriter>,
     #[cfg(feature = "control")]
@@ -269,6 +272,8 @@ impl AuditLog {
 
     /// Writes a line. Does not wait for the file.
     pub(crate) fn write(&self, mut record: Record) {
+        let outcome = record.outcome.map_or("refused", Outcome::name);
+        *self.counts().entry((record.change, outcome)).or_default() += 1;
         if record.outcome == Some(Outcome::Refused) {
             let Some(left_out) = self.refused.admit() else { return };
             record.left_out = left_out;
@@ -316,6 +321,12 @@ impl AuditLog {
         }
     }
 
+    /// Returns how many changes ended in which way, by the name of the change and of the outcome.
+    /// Changes whose lines were left out are included.
+    pub(crate) fn counts(&self) -> MutexGuard<'_, BTreeMap<(&'static str, &'static str), u64>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until the lines so far are in the file, for at most 1 s.
     #[cfg(feature = "control")]
     pub(crate) async fn written(&self) {
@@ -331,6 +342,7 @@ impl Default for AuditLog {
     fn default() -> Self {
         Self {
             refused: LogLimit::per_second(REFUSED_A_SECOND),
+            counts: Mutex::default(),
             #[cfg(feature = "control")]
             file: OnceLock::new(),
             #[cfg(feature = "control")]
@@ -357,6 +369,7 @@ mod tests {
         log.append_to(FileWriter::open(&path).unwrap());
         let write = |outcome| log.write(Record::new(Actor::reload(), "reload", "chat").ended(outcome, None));
         (0..100).for_each(|_| write(Outcome::Refused));
+        assert_eq!(log.counts()[&("reload", "refused")], 100);
         write(Outcome::Done);
         std::thread::sleep(std::time::Duration::from_secs(1));
         write(Outcome::Refused);

@@ -80,6 +80,7 @@
 //! |---|---|
 //! | `config-file` | `Config::load`: configuration from a TOML file, with every error in it |
 //! | `control` | the control API, an HTTP server |
+//! | `metrics` | `RunningServer::metrics`: the metrics as text; `control` has it too |
 //! | `nats` | services behind NATS, and several servers that act as one |
 //! | `socketio` | listeners at `socketio://` |
 //! | `otel` | spans of OpenTelemetry for connections, requests, handlers and services |

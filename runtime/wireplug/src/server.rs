@@ -16,6 +16,7 @@
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
 //! | `peer` | what a codec sees of a client |
 //! | `connection` | the task that owns one connection |
+//! | `metrics` | the metrics of a running server, as text |
 //! | `memory` | the budget of the process's memory |
 //! | `budget`, `clock`, `deadlines`, `rate` | the times and limits of one connection |
 //! | `protocol_mismatch`, `close_code` | find out why a connection ended, and report it to the client |
@@ -41,6 +42,8 @@ mod listener;
 mod listeners;
 mod live;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod nodes;
 mod peer;
 mod protocol_mismatch;
@@ -77,6 +80,10 @@ pub use self::inspect::{SessionDetails, SessionLimits, SessionPage, SessionStatu
 pub use self::listener::Listener;
 use self::live::Live;
 use self::memory::MemoryBudget;
+#[cfg(feature = "metrics")]
+pub use self::metrics::MetricsFormat;
+#[cfg(feature = "control")]
+pub(crate) use self::metrics::ServerStats;
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 use self::peer::Link;
 pub use self::reload::{ConfigFile, ReloadError, ReloadReport};
@@ -94,7 +101,7 @@ use crate::session::{
 };
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
-use crate::stats::Counters;
+use crate::stats::{Counters, ListenerCounters};
 use crate::traces::{ConnectionTrace, Traces};
 pub use wireplug_connectors::certificates::CertificateStatus;
 use wireplug_connectors::listening::SpareDescriptor;
@@ -117,7 +124,7 @@ struct ServerState {
     /// Counts new connections, as a meter counts packets.
     accept_rate: RateMeter,
     sessions: Sessions,
-    counters: Counters,
+    counters: Arc<Counters>,
     access_log: AccessLog,
     traces: Traces,
     next_id: AtomicU64,
@@ -142,6 +149,8 @@ struct ListenerContext {
     origin: Arc<Origin>,
     /// How many connections are open.
     connections: AtomicU64,
+    /// The counts of its connections.
+    counters: Arc<ListenerCounters>,
 }
 
 /// The settings of a listener that also apply to connections that are open.
@@ -185,7 +194,7 @@ async fn serve_client(
     let mut known = Known::new(&incoming);
     let served = serve(&server, &listener, id, incoming, &stop, &mut known);
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
-    server.counters.closed(&reason);
+    listener.counters.closed(&reason);
     if let Some(session) = &known.session {
         known.trace.end(session, known.generation, &reason);
         server.sessions.closed(session, &reason);
@@ -308,6 +317,7 @@ async fn prepare<'a>(
         }
         None => return Err(CloseReason::HandshakeTimeout),
     };
+    listener.counters.opened(transport);
     if let Some(client) = &client {
         Span::current().record("client", client);
         known.client.clone_from(client);

@@ -1,14 +1,20 @@
 //! The counts of a server.
 
+mod answers;
+mod histogram;
+mod listener;
+mod sampling;
 mod sharded;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use self::answers::Answers;
+pub(crate) use self::histogram::Histogram;
+pub(crate) use self::listener::{Bytes, ListenerCounters};
+pub(crate) use self::sampling::Sampling;
 pub(crate) use self::sharded::Sharded;
-use crate::session::{CloseReason, Tally};
 
 /// The counts of a server since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,10 +29,17 @@ pub struct Stats {
     pub packets_in: u64,
     /// Packets to clients.
     pub packets_out: u64,
+    /// Bytes that were read from clients, inside of TLS. Over WebSocket and UDP, without the heads
+    /// of frames and datagrams.
+    pub bytes_in: u64,
+    /// Bytes that were written to clients, measured in the same way.
+    pub bytes_out: u64,
     /// Messages to the application.
     pub messages_in: u64,
     /// Messages from the application that became packets.
     pub messages_out: u64,
+    /// Responses of the application, by status.
+    pub responses: BTreeMap<u16, u64>,
     /// Packets and messages that were lost, by cause:
     /// - `rejected`: packets that the codec dropped.
     /// - `refused`: messages that could not be encoded or framed.
@@ -51,6 +64,21 @@ impl Stats {
             .filter(|(cause, _)| cause.starts_with("codec-"))
             .map(|(&cause, &count)| (cause, count))
     }
+
+    /// Adds the counts of a listener.
+    fn add(&mut self, other: Self) {
+        self.connections_open += other.connections_open;
+        self.connections_accepted += other.connections_accepted;
+        self.packets_in += other.packets_in;
+        self.packets_out += other.packets_out;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.messages_in += other.messages_in;
+        self.messages_out += other.messages_out;
+        for (sums, counts) in [(&mut self.closes, other.closes), (&mut self.drops, other.drops)] {
+            counts.into_iter().for_each(|(cause, count)| *sums.entry(cause).or_default() += count);
+        }
+    }
 }
 
 impl fmt::Display for Stats {
@@ -69,90 +97,78 @@ fn by_cause(counts: &BTreeMap<&'static str, u64>) -> String {
     if counts.is_empty() { "none".into() } else { counts.join(", ") }
 }
 
-/// The counters behind [`Stats`]. The counters of the data path are updated once in each turn of a
-/// connection, and not for each packet.
+/// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    accepted: AtomicU64,
-    traffic: Sharded<Traffic>,
-    closes: Mutex<BTreeMap<&'static str, u64>>,
-}
-
-/// The counters of the data path.
-#[derive(Debug, Default)]
-struct Traffic {
-    packets_in: AtomicU64,
-    packets_out: AtomicU64,
-    messages_in: AtomicU64,
-    messages_out: AtomicU64,
-    rejected: AtomicU64,
-    refused: AtomicU64,
-    overflowed: AtomicU64,
-    lost: AtomicU64,
-    unverified: AtomicU64,
-    turned_away: AtomicU64,
-    late: AtomicU64,
-    unknown: AtomicU64,
-    unsent: AtomicU64,
+    /// The counters of each listener that the server has or had. Operators choose them, so there
+    /// are not many.
+    listeners: Mutex<Vec<Arc<ListenerCounters>>>,
+    /// How the application answers requests.
+    pub(crate) answers: Answers,
 }
 
 impl Counters {
-    pub(crate) fn accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
+    /// Returns the counters of a listener with this URL and codec. A listener that was removed and
+    /// comes back goes on with the same ones.
+    pub(crate) fn listener(&self, url: &str, codec: &str) -> Arc<ListenerCounters> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = listeners.iter().find(|known| known.is_of(url, codec)) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(ListenerCounters::new(url, codec));
+        listeners.push(Arc::clone(&new));
+        new
     }
 
-    pub(crate) fn closed(&self, reason: &CloseReason) {
-        *self.closes.lock().unwrap_or_else(PoisonError::into_inner).entry(reason.cause()).or_default() += 1;
-    }
-
-    pub(crate) fn add(&self, tally: Tally) {
-        let traffic = self.traffic.mine();
-        let add = |counter: &AtomicU64, count: u64| {
-            if count > 0 {
-                counter.fetch_add(count, Ordering::Relaxed);
-            }
-        };
-        add(&traffic.packets_in, tally.packets_in);
-        add(&traffic.packets_out, tally.packets_out);
-        add(&traffic.messages_in, tally.messages_in);
-        add(&traffic.messages_out, tally.messages_out);
-        add(&traffic.rejected, tally.rejected);
-        add(&traffic.refused, tally.refused);
-        add(&traffic.overflowed, tally.overflowed);
-        add(&traffic.lost, tally.lost.messages);
-        add(&traffic.unverified, tally.lost.unverified);
-        add(&traffic.turned_away, tally.lost.turned_away);
-        add(&traffic.late, tally.late);
-        add(&traffic.unknown, tally.unknown);
-        add(&traffic.unsent, tally.unsent);
+    /// Returns the counters of all listeners.
+    pub(crate) fn listeners(&self) -> Vec<Arc<ListenerCounters>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
-        let sum = |counter: fn(&Traffic) -> &AtomicU64| {
-            self.traffic.sum(|traffic| counter(traffic).load(Ordering::Relaxed))
-        };
-        let closes = self.closes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let accepted = self.accepted.load(Ordering::Relaxed);
-        let drops = [
-            ("rejected", sum(|traffic| &traffic.rejected)),
-            ("refused", sum(|traffic| &traffic.refused)),
-            ("overflow", sum(|traffic| &traffic.overflowed)),
-            ("late", sum(|traffic| &traffic.late)),
-            ("unknown", sum(|traffic| &traffic.unknown)),
-            ("unsent", sum(|traffic| &traffic.unsent)),
-            ("datagrams", sum(|traffic| &traffic.lost)),
-            ("unverified", sum(|traffic| &traffic.unverified)),
-            ("turned-away", sum(|traffic| &traffic.turned_away)),
-        ];
-        Stats {
-            connections_open: accepted.saturating_sub(closes.values().sum()),
-            connections_accepted: accepted,
-            closes,
-            packets_in: sum(|traffic| &traffic.packets_in),
-            packets_out: sum(|traffic| &traffic.packets_out),
-            messages_in: sum(|traffic| &traffic.messages_in),
-            messages_out: sum(|traffic| &traffic.messages_out),
-            drops: drops.into_iter().filter(|&(_, count)| count > 0).collect(),
+        let mut stats = Stats::default();
+        self.listeners().iter().for_each(|listener| stats.add(listener.snapshot()));
+        for counts in self.answers.snapshot().into_values() {
+            for (status, count) in counts.statuses {
+                *stats.responses.entry(status).or_default() += count;
+            }
         }
+        stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{CloseReason, Tally};
+
+    #[test]
+    fn a_server_counts_what_its_listeners_count() {
+        let counters = Counters::default();
+        let one = counters.listener("tcp://127.0.0.1:1", "chat");
+        let other = counters.listener("ws://127.0.0.1:2", "chat");
+        for listener in [&one, &other] {
+            listener.accepted();
+            listener.add(Tally { packets_in: 2, overflowed: 1, ..Tally::default() }, Bytes::default());
+        }
+        one.add(Tally::default(), Bytes { read: 10, written: 20 });
+        other.closed(&CloseReason::ClientClosed);
+        counters.answers.count("chat", 200, 3);
+        let stats = counters.snapshot();
+        assert_eq!((stats.connections_open, stats.connections_accepted), (1, 2));
+        assert_eq!((stats.packets_in, stats.bytes_in, stats.bytes_out), (4, 10, 20));
+        assert_eq!(stats.drops, BTreeMap::from([("overflow", 2)]));
+        assert_eq!(stats.closes, BTreeMap::from([("client-closed", 1)]));
+        assert_eq!(stats.responses, BTreeMap::from([(200, 3)]));
+    }
+
+    #[test]
+    fn a_listener_that_comes_back_goes_on_with_its_counts() {
+        let counters = Counters::default();
+        counters.listener("tcp://127.0.0.1:1", "chat").accepted();
+        counters.listener("tcp://127.0.0.1:1", "chat").accepted();
+        counters.listener("tcp://127.0.0.1:1", "game").accepted();
+        assert_eq!(counters.listeners().len(), 2);
+        assert_eq!(counters.snapshot().connections_accepted, 3);
     }
 }

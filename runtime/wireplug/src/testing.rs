@@ -126,7 +126,8 @@ impl TestClient {
     async fn send(&mut self, id: Option<u64>, route: &str, body: Bytes) -> Response {
         let Self { routes, in_flight, session, .. } = self;
         let route: Arc<str> = route.into();
-        let ticket = Ticket::Request { id, route: Arc::clone(&route), logged: None, traced: None };
+        let ticket =
+            Ticket::Request { id, route: Arc::clone(&route), began: None, logged: None, traced: None };
         let mut request =
             Some((ticket, Request { session: session.clone(), route, id, body, trace: Trace::default() }));
         poll_fn(|cx| {

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use wireplug::status::count_unwritten_line;
 
 /// The most bytes that wait for the reader. The queue holds the lines that clients can cause in
 /// about ten seconds, and needs little memory.
@@ -146,6 +147,7 @@ impl Lines {
     fn leave_out(&mut self) {
         self.left_out += 1;
         self.unreported += 1;
+        count_unwritten_line();
     }
 }
 

@@ -18,6 +18,7 @@ use super::change::Change;
 use super::events;
 use super::refusal::Refusal;
 use super::sessions;
+use super::stats;
 use super::upload::Uploads;
 use crate::audit::{AuditLog, Outcome, Record, Version};
 use crate::codec::Digest;
@@ -55,13 +56,15 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 14] {
+fn table() -> [Route; 16] {
     let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
     let changes =
         |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
     [
         reads("/nodes", get(status)),
         reads("/events", get(events::list)),
+        reads("/metrics", get(stats::metrics)),
+        reads("/stats", get(stats::stats)),
         reads("/codecs", get(list)),
         reads("/codecs/{name}", get(show)),
         changes("upload", "/codecs/{name}", put(upload)),

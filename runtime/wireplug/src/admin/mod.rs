@@ -6,6 +6,8 @@
 //! | `GET /livez`, `GET /readyz` | none | answers health checks: 200, or 503 and the reason. Needs no token |
 //! | `GET /nodes` | read | reports this node and the nodes that serve together with it: a list of [`NodeStatus`](crate::server::NodeStatus) |
 //! | `GET /events?after=N&kind=KIND&limit=100` | read | reports recent [events](crate::events): `{"events": […], "next": N}` |
+//! | `GET /metrics` | read | the metrics in the text format of Prometheus, or in OpenMetrics if `Accept` names it |
+//! | `GET /stats` | read | the counts since the start, and times: one JSON object |
 //! | `GET /codecs` | read | reports all slots: a list of [`SlotStatus`](crate::slot::SlotStatus) |
 //! | `GET /codecs/NAME` | read | reports one slot |
 //! | `PUT /codecs/NAME` | change | swaps to the component in the body, with the options of the current generation: a [`SwapReport`](crate::slot::SwapReport). `?sessions=handoff`, `drain` or `close` says what happens to live sessions |
@@ -55,6 +57,7 @@
 //! | `codecs` | the requests, the roles that they need, and what those about codecs do |
 //! | `events` | reports recent events |
 //! | `sessions` | the requests about sessions |
+//! | `stats` | reports metrics and counts |
 //! | `health` | answers health checks |
 //! | `upload` | receives components |
 //! | `change` | a change from its request to its line in the audit log |
@@ -75,6 +78,7 @@ mod listener;
 mod peer;
 mod refusal;
 mod sessions;
+mod stats;
 mod token;
 mod upload;
 

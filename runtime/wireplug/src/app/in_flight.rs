@@ -27,6 +27,8 @@ pub(crate) enum Ticket {
     Request {
         id: Option<u64>,
         route: Arc<str>,
+        /// When the request came, if it is to be timed.
+        began: Option<Instant>,
         /// What the access log needs, if requests are logged.
         logged: Option<Box<Logged>>,
         /// The spans of the request, if it is traced.

@@ -2,7 +2,7 @@
 //!
 //! A request is looked up once. If there is no filter on its way, its handler is called directly.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -101,7 +101,8 @@ impl Parts {
     /// Returns the finished table.
     pub(crate) fn finish(self) -> Routes {
         let Parts { handlers, services, remote, pushes: _, hello, hooks: _, mut layers } = self;
-        let handlers = Arc::new(Handlers { routes: handlers, services, remote });
+        let types = handlers.keys().chain(services.keys()).map(|route| server_type(route).into()).collect();
+        let handlers = Arc::new(Handlers { routes: handlers, services, remote, types });
         let global = layers.remove(&None);
         let typed = layers.into_iter().filter_map(|(server_type, wraps)| Some((server_type?, wraps)));
         let types = typed
@@ -148,6 +149,9 @@ async fn answer_or(
 
 const NOT_FOUND: u16 = 404;
 
+/// The server type of routes that nothing answers, in the counts.
+const UNKNOWN: &str = "unknown";
+
 /// Filters and the service behind them.
 struct Shared(Next);
 
@@ -156,6 +160,8 @@ struct Handlers {
     routes: Table<Route>,
     services: Table<Route>,
     remote: Option<Remote>,
+    /// The server types of the routes and services.
+    types: HashSet<Box<str>, FixedState>,
 }
 
 impl Handlers {
@@ -212,6 +218,15 @@ pub(super) struct Found<'a> {
 }
 
 impl Routes {
+    /// Returns the server type of a route for the counts: [`UNKNOWN`] if nothing answers its
+    /// requests. Clients choose routes, so that there may be any number of others.
+    pub(crate) fn server_type<'a>(&self, route: &'a str) -> &'a str {
+        let (name, handlers) = (server_type(route), &self.typed.handlers);
+        let is_known = handlers.types.contains(name)
+            || handlers.remote.as_ref().is_some_and(|remote| (remote.knows)(name));
+        if is_known { name } else { UNKNOWN }
+    }
+
     pub(super) fn find(&self, ticket: &Ticket) -> Found<'_> {
         let Ticket::Request { route, .. } = ticket else {
             return Found { service: self.hello.as_deref(), ordered: false };

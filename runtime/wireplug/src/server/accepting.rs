@@ -11,7 +11,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, info_span};
 
 use super::listeners::Accepting;
-use super::{ServerState, serve_client};
+use super::{ListenerContext, ServerState, serve_client};
 use crate::session::{CloseReason, SessionId};
 use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
 use wireplug_connectors::{Connector, Pace};
@@ -48,7 +48,7 @@ pub(super) async fn accept(
                 let id = SessionId(server.next_id.fetch_add(1, Ordering::Relaxed));
                 let codec = listener.slot.name();
                 let span = info_span!("connection", %id, listener = %url, codec, peer = incoming.address, client = Empty);
-                server.counters.accepted();
+                listener.counters.accepted();
                 // An address that is denied cannot use up the rate of the others.
                 let access = &listener.settings.get().access;
                 let refused = !incoming.behind_proxy && !access.allows_client(&incoming.address);
@@ -66,7 +66,7 @@ pub(super) async fn accept(
             Err(error) => {
                 let pause = errors.failed(&error);
                 if is_out_of_descriptors(&error) {
-                    refuse(&server, &mut *connector);
+                    refuse(&server, &listener, &mut *connector);
                 }
                 if !pause.is_zero() {
                     sleep(pause).await;
@@ -78,13 +78,13 @@ pub(super) async fn accept(
 
 /// Closes the connections of clients that wait to be accepted, while there are no file descriptors
 /// for them. A client that waits without an answer would not try another server.
-fn refuse(server: &ServerState, connector: &mut dyn Connector) {
+fn refuse(server: &ServerState, listener: &ListenerContext, connector: &mut dyn Connector) {
     if server.spare.give_up() {
         for _ in 0..REFUSED_AT_A_TIME {
             let Some(Ok(incoming)) = connector.accept().now_or_never() else { break };
             drop(incoming);
-            server.counters.accepted();
-            server.counters.closed(&CloseReason::ServerFull);
+            listener.counters.accepted();
+            listener.counters.closed(&CloseReason::ServerFull);
         }
     }
     server.spare.keep();

@@ -36,6 +36,12 @@ impl ConnectionLimit {
         self.max.store(max, Ordering::Relaxed);
     }
 
+    /// Returns the limit.
+    #[cfg(feature = "metrics")]
+    pub(super) fn max(&self) -> u32 {
+        self.max.load(Ordering::Relaxed)
+    }
+
     /// Returns a permit for one more connection, or `None` if the limit is reached.
     pub(super) fn take(self: &Arc<Self>) -> Option<Permit> {
         let max = self.max.load(Ordering::Relaxed);

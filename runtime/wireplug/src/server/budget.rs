@@ -77,9 +77,10 @@ impl Budget {
         }
     }
 
-    /// Begins a turn of the connection.
-    pub(super) fn begin_turn(&mut self) {
+    /// Begins a turn of the connection. Returns the count of ticks.
+    pub(super) fn begin_turn(&mut self) -> u64 {
         self.turn_began = self.codec.ticks().now();
+        self.turn_began
     }
 
     /// Returns whether the turn has lasted so long that other connections should get theirs.

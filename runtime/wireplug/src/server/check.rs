@@ -1,5 +1,7 @@
 //! Finds the errors that a start would report, without starting.
 
+use std::sync::Arc;
+
 use crate::codec::Codec as _;
 use crate::config::{Key, Problem, Problems};
 use crate::slot::{CodecSource, Slot};
@@ -85,6 +87,7 @@ impl Server {
                 certificates: Certificates::default(),
                 time: RunningTime::default(),
                 health: Health::default(),
+                counters: Arc::default(),
             };
             for (key, listener) in listeners {
                 let codec = &listener.codec;

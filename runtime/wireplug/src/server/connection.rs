@@ -9,11 +9,13 @@
 //! | `transport` | the socket, the input that is not decoded yet, and the counts of traffic |
 //! | `codec_side` | the session's state machine, its lease on a generation, its clock and its budget; `codec_side/swap` moves a live session, `codec_side/sleep` lets an idle one sleep |
 //! | `in_flight` (in `app`) | the requests whose handlers are running |
+//! | `answered` | responses of the turn, until they are counted |
 //! | `timer` | deadlines, rates, and the one timer |
 //!
 //! This file defines the order of the steps in a turn. `ending` defines the order of the steps at
 //! the end of a connection.
 
+mod answered;
 mod codec_side;
 mod ending;
 mod timer;
@@ -30,6 +32,7 @@ use bytes::Bytes;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
+use self::answered::Answered;
 use self::codec_side::CodecSide;
 use self::timer::ConnectionTimer;
 use self::transport::Transport;
@@ -63,6 +66,8 @@ pub(super) struct Connection {
     codec: CodecSide,
     session: Session,
     in_flight: InFlight,
+    /// Responses of this turn that are not counted yet.
+    answered: Answered,
     timer: ConnectionTimer,
     totals: Totals,
     /// What the traces of requests know of the connection.
@@ -86,8 +91,20 @@ impl Connection {
         let timer = ConnectionTimer::new(limits, accepted, wants_first_byte, meter, time.clone());
         let codec =
             CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
-        let (in_flight, totals) = (InFlight::new(), Totals::default());
-        Self { server, listener, settings, transport, codec, session, in_flight, timer, totals, trace }
+        let (in_flight, answered, totals) = (InFlight::new(), Answered::default(), Totals::default());
+        Self {
+            server,
+            listener,
+            settings,
+            transport,
+            codec,
+            session,
+            in_flight,
+            answered,
+            timer,
+            totals,
+            trace,
+        }
     }
 
     /// Serves the client until the connection ends. Returns why it ended, the generation of the
@@ -242,7 +259,8 @@ impl Connection {
     /// Counts the work of the turn, and applies the client's limits.
     fn observe(&mut self, held: bool, blocked: bool) {
         let tally = self.take_tally();
-        self.server.counters.add(tally);
+        self.listener.counters.add(tally, self.transport.take_bytes());
+        self.answered.count(&self.server);
         self.totals.add(tally);
         self.codec.count_packets(tally.packets_in, tally.packets_out);
         if tally == Tally::default() {
@@ -365,9 +383,10 @@ impl Connection {
                         let (route, since) = (Arc::clone(&route), std::time::Instant::now());
                         Box::new(Logged { id, route, since, bytes: body.len() })
                     });
+                    let began = self.codec.begin_request();
                     let mut request = self.request(id, Arc::clone(&route), body);
                     let traced = self.server.traces.request(&self.trace, &mut request);
-                    (Ticket::Request { id, route, logged, traced }, request)
+                    (Ticket::Request { id, route, began, logged, traced }, request)
                 }
             };
             if let Poll::Ready((ticket, response)) =
@@ -394,10 +413,18 @@ impl Connection {
         let Response { status, body } = response;
         match ticket {
             Ticket::Hello => self.codec.answer_hello(status, body),
-            Ticket::Request { id: Some(id), route, .. } => {
-                self.session.respond(Message::response(id, route, status, body));
+            Ticket::Request { id, route, began, .. } => {
+                if let Some(began) = began {
+                    self.server
+                        .counters
+                        .answers
+                        .time(self.server.routes.server_type(&route), began.elapsed());
+                }
+                if let Some(id) = id {
+                    self.answered.add(&route, status, &self.server);
+                    self.session.respond(Message::response(id, route, status, body));
+                }
             }
-            Ticket::Request { id: None, .. } => {}
         }
     }
 
@@ -447,7 +474,9 @@ impl Drop for Connection {
         self.server.sessions.remove(&self.session);
         let unsent = self.session.outbox().len() as u64;
         let tally = self.take_tally();
-        self.server.counters.add(Tally { unsent: tally.unsent + unsent, ..tally });
+        let tally = Tally { unsent: tally.unsent + unsent, ..tally };
+        self.listener.counters.add(tally, self.transport.take_bytes());
+        self.answered.count(&self.server);
         self.codec.report_fault();
     }
 }

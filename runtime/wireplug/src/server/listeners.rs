@@ -15,6 +15,7 @@ use super::{ListenerContext, ListenerSettings, ServerState, StartError};
 use crate::config::ServerConfig;
 use crate::session::Origin;
 use crate::slot::Slot;
+use crate::stats::Counters;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::running_time::RunningTime;
 use wireplug_connectors::{BoxError, Connector, Health, ListenOptions};
@@ -25,6 +26,7 @@ pub(super) struct Common {
     pub(super) certificates: Certificates,
     pub(super) time: RunningTime,
     pub(super) health: Health,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// A listener that has its address, and accepts nobody yet. Dropping it frees the address.
@@ -55,8 +57,10 @@ impl Bound {
         let admission = Admission::default();
         // Only now is the port known.
         let origin = Arc::new(Origin { listener: connector.url(), codec: slot.name().to_owned() });
+        let counters = common.counters.listener(&origin.listener, &origin.codec);
         let connections = AtomicU64::new(0);
-        let context = ListenerContext { slot, admission, settings, max_datagram, origin, connections };
+        let context =
+            ListenerContext { slot, admission, settings, max_datagram, origin, connections, counters };
         Ok(Self { configured, descriptors: connector.descriptors(), connector, context })
     }
 

@@ -46,6 +46,12 @@ impl MemoryBudget {
         Self { limit, is_over: AtomicBool::new(false) }
     }
 
+    /// Returns the limit in bytes, if there is one.
+    #[cfg(feature = "metrics")]
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
     /// Returns whether the budget is used up, so that no client may be accepted.
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
@@ -100,7 +106,7 @@ fn shed(sessions: &Sessions, bytes: u64) {
 }
 
 /// Returns the memory that the process uses, in bytes.
-fn used() -> Option<u64> {
+pub(super) fn used() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 

@@ -100,6 +100,12 @@ impl Nodes {
         nodes
     }
 
+    /// Returns the state of this node.
+    #[cfg(feature = "metrics")]
+    pub(super) fn own_status(&self) -> NodeStatus {
+        self.own.status(self.member.as_deref())
+    }
+
     /// Replaces the services that answer requests, if this server has services.
     pub(super) fn set_services(&self, services: &BTreeMap<String, ServiceConfig>) {
         if let Some(member) = &self.member {

@@ -20,7 +20,6 @@ use super::running::Running;
 use super::slots::{SlotList, Slots};
 use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
 use crate::session::Sessions;
-use crate::stats::Counters;
 use wireplug_connectors::RateMeter;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::listening::SpareDescriptor;
@@ -83,7 +82,12 @@ impl Server {
         )?;
         #[cfg(feature = "control")]
         slots.audit().add_to(events.clone());
-        let common = Common { certificates: certificates.clone(), time: RunningTime::default(), health };
+        let common = Common {
+            certificates: certificates.clone(),
+            time: RunningTime::default(),
+            health,
+            counters: Arc::default(),
+        };
         let mut bound = Vec::new();
         slots.falls_back = true;
         for listener in listeners {
@@ -107,7 +111,7 @@ impl Server {
             ),
             routes: app.finish(),
             config: Live::new(config),
-            counters: Counters::default(),
+            counters: Arc::clone(&common.counters),
             access_log: AccessLog::new(access_log),
             traces,
             next_id: AtomicU64::new(1),

@@ -15,7 +15,7 @@ use crate::codec::{
     Secrets, Sharing,
 };
 use crate::config::FaultLimits;
-use crate::stats::Sharded;
+use crate::stats::{Histogram, Sharded};
 use wireplug_core::framing;
 
 /// One loaded version of a slot's codec. It implements [`Codec`], counts, and reports faults to its
@@ -49,6 +49,8 @@ pub(super) struct Counts {
     pub(super) renewed: AtomicU64,
     pub(super) sleep: SleepCounts,
     pub(super) packets: Sharded<Packets>,
+    /// The times of decoding and encoding. Only some steps are timed.
+    pub(super) steps: Sharded<Mutex<[Histogram; 2]>>,
     pub(super) shared: AtomicU64,
     pub(super) faults: Mutex<BTreeMap<&'static str, u64>>,
     /// Why sessions could not move here, and how many for each reason.
@@ -60,6 +62,15 @@ pub(super) struct Counts {
 pub(super) struct Packets {
     pub(super) taken: AtomicU64,
     pub(super) given: AtomicU64,
+}
+
+/// A part of a connection's turn in which the codec works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Packets are decoded: one batch, or up to four packets if the codec takes them one by one.
+    Decode,
+    /// Messages are encoded: those that wait, up to the high-water mark.
+    Encode,
 }
 
 /// The most different reasons that are remembered, because a codec may give a new one each time.
@@ -197,6 +208,19 @@ impl Generation {
         for (counter, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             counter.fetch_add(count, Ordering::Relaxed);
         }
+    }
+
+    /// Adds how long a step of a connection's turn took.
+    pub(crate) fn note_step(&self, step: Step, took: Duration) {
+        lock(self.counts.steps.mine())[step as usize].record(took);
+    }
+
+    /// Returns how long the timed steps took.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn steps(&self, step: Step) -> Histogram {
+        let mut sum = Histogram::default();
+        self.counts.steps.all().for_each(|steps| sum.add(&lock(steps)[step as usize]));
+        sum
     }
 
     /// Counts a session that moved here, and how long the session stood still for that.

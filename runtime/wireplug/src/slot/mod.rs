@@ -55,7 +55,7 @@ use tracing::error;
 pub(crate) use self::admit::Replacement;
 pub(crate) use self::assignments::{Ack, Directive};
 pub use self::error::{SourceError, SourceFault, SwapError};
-pub(crate) use self::generation::Generation;
+pub(crate) use self::generation::{Generation, Step};
 pub(crate) use self::lease::Lease;
 pub use self::sleeping::SleepStatus;
 pub(crate) use self::sleeping::{Asleep, SleepCause, WakeCause};
@@ -219,6 +219,18 @@ impl Slot {
     /// loaded the current one itself.
     pub(crate) fn cpu(&self) -> Arc<CpuAccount> {
         Arc::clone(self.current().cpu_account().unwrap_or(self.0.loader.cpu()))
+    }
+
+    /// Returns all generations that are held.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn generations(&self) -> Vec<Arc<Generation>> {
+        self.0.assignments.list().into_iter().map(|listed| listed.generation).collect()
+    }
+
+    /// Returns the memory that is charged for sandboxes with saved states, and for code, in bytes.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn memory(&self) -> [usize; 2] {
+        [self.0.loader.memory(), self.0.loader.code()]
     }
 
     /// Returns the generation on which new sessions open.

@@ -31,7 +31,12 @@ impl<T> Sharded<T> {
 
     /// Returns the sum over all shards.
     pub(crate) fn sum(&self, count: impl Fn(&T) -> u64) -> u64 {
-        self.0.iter().map(|shard| count(&shard.0)).sum()
+        self.all().map(count).sum()
+    }
+
+    /// Returns all shards.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|shard| &shard.0)
     }
 }
 

@@ -8,6 +8,8 @@ mod console;
 mod events;
 mod health;
 mod limits;
+mod metrics;
+mod prometheus;
 mod reload;
 mod secrets;
 mod sessions;

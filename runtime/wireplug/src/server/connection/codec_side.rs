@@ -21,7 +21,8 @@ use crate::server::budget::Budget;
 use crate::server::clock::SessionClock;
 use crate::server::peer::Link;
 use crate::session::{Action, Machine, Output, Session, Tally};
-use crate::slot::{Generation, Lease, WakeCause};
+use crate::slot::{Generation, Lease, Step, WakeCause};
+use crate::stats::Sampling;
 use wireplug_connectors::running_time::RunningTime;
 
 /// The most calls that decode packets in one step, if the codec is called for each packet. Between
@@ -38,6 +39,8 @@ pub(super) struct CodecSide {
     clock: SessionClock,
     /// The CPU time that the codec's calls may take.
     budget: Budget,
+    /// What of this turn is timed.
+    sampling: Sampling,
     /// When the session sleeps.
     sleep: Sleep,
     /// The properties of the connection that every codec of it sees.
@@ -72,6 +75,7 @@ impl CodecSide {
             link,
             clock: SessionClock::start(time),
             budget,
+            sampling: Sampling::default(),
             sleep,
             answer: None,
             secured: None,
@@ -89,7 +93,12 @@ impl CodecSide {
     // === turns and the budget ===
 
     pub(super) fn begin_turn(&mut self) {
-        self.budget.begin_turn();
+        self.sampling = Sampling::of_turn(self.budget.begin_turn());
+    }
+
+    /// Returns the time if the request that begins now is to be timed.
+    pub(super) fn begin_request(&mut self) -> Option<std::time::Instant> {
+        self.sampling.request.begin()
     }
 
     /// Charges the CPU time of the codec's calls in this turn. If the session has been over its
@@ -175,11 +184,18 @@ impl CodecSide {
         if self.machine.is_asleep() && self.machine.has_undecoded() && !self.wake(now, WakeCause::Packet) {
             return;
         }
+        let began = match self.machine.has_undecoded() {
+            true => self.sampling.decode.begin(),
+            false => None,
+        };
         for _ in 0..CALLS_A_STEP {
             self.machine.decode(now);
             if !self.machine.is_in_batch() || self.machine.hello_is_open() || self.budget.has_had_turn() {
-                return;
+                break;
             }
+        }
+        if let Some(began) = began {
+            self.lease.generation().note_step(Step::Decode, began.elapsed());
         }
     }
 
@@ -268,8 +284,12 @@ impl CodecSide {
                 return;
             }
         }
+        let began = self.sampling.encode.begin();
         let budget = &self.budget;
         self.machine.encode_waiting(high_water, now, || !budget.has_had_turn());
+        if let Some(began) = began {
+            self.lease.generation().note_step(Step::Encode, began.elapsed());
+        }
     }
 
     /// Puts the codec's farewell into the output. Returns false if the session sleeps and waits

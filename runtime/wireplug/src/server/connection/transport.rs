@@ -20,6 +20,7 @@ use crate::codec::{self, Reason};
 use crate::server::close_code::close_code;
 use crate::server::protocol_mismatch::ProtocolMismatch;
 use crate::session::{CloseReason, Outgoing, Output};
+use crate::stats;
 use wireplug_connectors::running_time::RunningTime;
 use wireplug_connectors::{CloseCode, Lost, Secured, Socket, StartTls, Traffic};
 
@@ -59,8 +60,11 @@ pub(super) struct Transport {
     /// The end of a message socket: `None` if the client has closed, or the error. It follows the
     /// messages before it, which the codec side gets first.
     end: Option<Option<io::Error>>,
-    /// The traffic of a stream. A message socket counts its own traffic.
+    /// The traffic of a stream, or of the messages themselves. A message socket counts its own
+    /// traffic too, which decides about deadlines.
     traffic: Traffic,
+    /// The bytes that [`Transport::take_bytes`] has returned already.
+    taken: stats::Bytes,
     /// Messages that were received since the last turn.
     received: u64,
     /// What the client's first bytes show of its protocol.
@@ -82,6 +86,7 @@ impl Transport {
             unread_ack: None,
             end: None,
             traffic: Traffic::default(),
+            taken: stats::Bytes::default(),
             received: 0,
             mismatch: ProtocolMismatch::default(),
         }
@@ -137,6 +142,7 @@ impl Transport {
                 loop {
                     match socket.poll_receive(cx) {
                         Poll::Ready(Ok(Some(message))) => {
+                            self.traffic.read += message.len() as u64;
                             // An empty message counts as a byte, so that empty messages cannot keep
                             // the loop going.
                             bytes += message.len().max(1);
@@ -228,7 +234,10 @@ impl Transport {
             (Socket::Messages(socket), Output::Messages(output)) => {
                 while !output.is_empty() {
                     ready!(socket.poll_ready(cx))?;
-                    match output.pop() {
+                    let next = output.pop();
+                    let message = next.as_ref().and_then(|next| next.message.as_ref());
+                    self.traffic.written += message.map_or(0, |message| message.len() as u64);
+                    match next {
                         Some(Outgoing { message, is_text, ack: Some(ack) }) => {
                             socket.acknowledge(ack, message, is_text)?;
                         }
@@ -288,6 +297,14 @@ impl Transport {
             Socket::Stream(_) => self.traffic,
             Socket::Messages(socket) => socket.traffic(),
         }
+    }
+
+    /// Returns the bytes that passed since the last call: of a stream, or of messages without the
+    /// heads of their frames.
+    pub(super) fn take_bytes(&mut self) -> stats::Bytes {
+        let Traffic { read, written, .. } = self.traffic;
+        let before = std::mem::replace(&mut self.taken, stats::Bytes { read, written });
+        stats::Bytes { read: read - before.read, written: written - before.written }
     }
 
     /// Returns how many messages were received since the last call.

@@ -1,0 +1,80 @@
+//! The metrics of the server as a whole.
+
+use prometheus_client::registry::Unit;
+
+use super::families::Families;
+use crate::server::NodeStatus;
+use crate::server::running::Running;
+use wireplug_base::LostLines;
+use wireplug_wasm::CompileState;
+
+pub(super) fn add(families: &mut Families, node: &NodeStatus, running: &Running) {
+    families.info("wireplug_build", &["version"], "The version of wireplug.").fact(&[&node.version]);
+    families
+        .gauge_in(
+            Unit::Bytes,
+            "wireplug_memory_limit",
+            &[],
+            "The memory that the process may use (`server.max-memory`). Missing if there is no limit.",
+        )
+        .known(running.state.memory.limit().map(|limit| limit as f64));
+
+    let changes = families.counter(
+        "wireplug_changes",
+        &["change", "outcome"],
+        "Changes in the audit log, such as `swap`, `trial`, `promote` and `rollback`: `done`, `unchanged` or `refused`.",
+    );
+    for ((change, outcome), count) in &*running.audit.counts() {
+        changes.count(&[change, outcome], *count);
+    }
+
+    let nats = node.nats.as_ref();
+    families
+        .gauge(
+            "wireplug_nats_connected",
+            &[],
+            "1 while the server is connected to NATS and all its subscriptions are in effect, and otherwise 0. \
+             Missing without NATS.",
+        )
+        .known(nats.map(|nats| f64::from(u8::from(nats.connected))));
+    let dropped = families.counter(
+        "wireplug_nats_messages_dropped",
+        &[],
+        "Messages that could not be sent over NATS: pushes and kicks for other nodes, events, and what NATS refused.",
+    );
+    if let Some(nats) = nats {
+        dropped.count(&[], nats.dropped);
+    }
+
+    let compilations = families.gauge(
+        "wireplug_compilations",
+        &["state"],
+        "Components that are compiled, or wait for that.",
+    );
+    let is = |state| move |job: &&wireplug_wasm::CompileJob| job.state == state;
+    for (name, state) in [("running", CompileState::Running), ("waiting", CompileState::Waiting)] {
+        compilations.count(&[name], node.compiling.iter().filter(is(state)).count() as u64);
+    }
+
+    let expiry = families.gauge_in(
+        Unit::Seconds,
+        "wireplug_certificate_expiry_timestamp",
+        &["used_by", "key", "file"],
+        "When a certificate expires, in seconds since 1970: that of a listener, or of the connection to NATS.",
+    );
+    for certificate in &node.certificates {
+        let file = certificate.file.to_string_lossy();
+        expiry.count(&[&certificate.used_by, &certificate.key, &file], certificate.expires);
+    }
+
+    let LostLines { over_limit, unwritten } = LostLines::so_far();
+    families
+        .counter(
+            "wireplug_log_lines_dropped",
+            &["reason"],
+            "Log lines that were left out: `limit` are those over the limit of their kind, and `unwritten` those that \
+             could not be written fast enough.",
+        )
+        .count(&["limit"], over_limit)
+        .count(&["unwritten"], unwritten);
+}
