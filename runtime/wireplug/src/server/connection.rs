@@ -115,7 +115,7 @@ impl Connection {
         // the memory for it.
         let reason = Box::pin(self.end(reason)).await;
         let tally = self.take_tally();
-        self.server.counters.add(tally);
+        self.listener.counters.add(tally, self.transport.take_bytes());
         self.totals.add(tally);
         let traffic = self.transport.traffic();
         (self.totals.bytes_in, self.totals.bytes_out) = (traffic.read, traffic.written);
