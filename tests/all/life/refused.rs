@@ -77,7 +77,7 @@ async fn nothing_has_changed_then() {
         (
             pomelo_with(2, json!({ "heartbeats": 3 })),
             None,
-            &["unknown option `heartbeats`: allowed are heartbeat"],
+            &["unknown option `heartbeats`: allowed are dialect, heartbeat"],
         ),
         (pomelo_with(2, json!([])), None, &["options are a JSON object, and not []"]),
         (CodecSource::file(missing, json!({})), None, &["cannot read the codec /nowhere/codec.wasm"]),
