@@ -2,6 +2,8 @@
 //! and the Autobahn test suite. Their scripts check each answer themselves; these tests check that
 //! the scripts did so.
 
+mod autobahn;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -16,8 +18,6 @@ use wireplug::{App, CodecSource, Listener, Server, Session};
 use wireplug_tests::app::{self, demo};
 use wireplug_tests::server::{self, Setup, TestServer, setup};
 use wireplug_tests::within;
-
-use crate::connectors::rfc6455;
 
 const NODE: &str = "node";
 
@@ -154,36 +154,6 @@ async fn socketio_server(app: App) -> TestServer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pypomelo() {
     plays(PYTHON, "tcp.py", "pypomelo").await;
-}
-
-/// The Autobahn test suite, but for compression, which the server does not offer. Text comes back
-/// as text, and binary as binary, on one listener.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn autobahn() {
-    /// The suite sends messages of up to 16 MiB.
-    const LARGEST: usize = 16 << 20;
-    let long = Duration::from_secs(60);
-    let mut setup = Setup { url: "ws://127.0.0.1:0", ..setup() };
-    setup.codec.max_packet = LARGEST;
-    setup.codec.memory = 16 * LARGEST;
-    setup.codec.call_cpu = long;
-    setup.codec.slow_calls = 1000;
-    (setup.codec.session_cpu, setup.codec.total_cpu) = (0, 0);
-    (setup.client.high_water, setup.client.max_outbox) = (2 * LARGEST, 2 * LARGEST);
-    // The suite opens a connection for each case, one after the other.
-    setup.server.max_connections = 4;
-    let server = server::serve(app::with_guests(), setup, [rfc6455::echo()]).await;
-    let address = server.address(0).to_owned();
-    let run = tokio::task::spawn_blocking(move || run(PYTHON, "autobahn.py", &address, &[]));
-    let cases = run.await.expect("no panic");
-    assert_eq!(cases.len(), 301, "cases");
-    let good = |verdict: &Value| ["OK", "NON-STRICT", "INFORMATIONAL"].iter().any(|good| verdict == good);
-    let bad: Vec<_> = cases
-        .iter()
-        .filter(|case| !case["verdicts"].as_array().is_some_and(|verdicts| verdicts.iter().all(good)))
-        .collect();
-    assert!(bad.is_empty(), "{bad:#?}");
-    server.shutdown().await;
 }
 
 /// Pomelo refuses clients that are too old with a code of its own, which this client knows.

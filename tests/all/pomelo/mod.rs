@@ -5,6 +5,7 @@ mod handshake;
 mod heartbeat;
 mod load;
 mod messages;
+mod pitaya;
 mod shutdown;
 mod vectors;
 mod violations;
