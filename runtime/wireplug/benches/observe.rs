@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::json;
 use wireplug::admin::ControlApi;
-use wireplug::config::{ControlAddress, ControlConfig};
+use wireplug::config::{ControlAddress, ControlConfig, ServerConfig};
 use wireplug::{App, CodecSource, Server};
 use wireplug_tests::counted::Counted;
 use wireplug_tests::figures::report;
@@ -91,11 +91,12 @@ impl Observed {
         let folder = Folder::new(if is_observed { "observe-control" } else { "observe-plain" });
         let socket = is_observed.then(|| folder.path("control.sock"));
         let app = App::new().route(ECHO, |body: Bytes| async move { body });
-        let server = Server::new(app).listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})));
+        let config = ServerConfig { max_connections: 100, ..ServerConfig::default() };
+        let server = Server::new(app).config(config);
+        let server = server.listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})));
         let address = threads.runtime.block_on(async {
             let server = server.start().await.expect("it starts");
-            let (_, address) =
-                server.urls()[0].split_once("://").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a URL");
+            let address = server.urls()[0].trim_start_matches("tcp://").to_owned();
             if let Some(socket) = &socket {
                 let config = ControlConfig::at(ControlAddress::Unix(socket.clone()));
                 let api = ControlApi::bind(&config, folder.root()).await.expect("it listens");

@@ -17,6 +17,7 @@ const BENCHMARKS: &[(&str, &[&str])] = &[
     ("codec", &["message"]),
     ("scale", &["memory", "opening", "push"]),
     ("wake", &[]),
+    ("observe", &[]),
 ];
 
 /// How long each soak holds its sessions, in seconds: four heartbeats of each session.
