@@ -64,7 +64,7 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use self::access_log::{AccessLog, Totals};
+use self::access_log::AccessLog;
 use self::admission::{Admission, Admitted, ConnectionLimit, Permit};
 pub use self::awake::AwakeStatus;
 use self::awake::{AwakeLimit, needs_place};
@@ -225,7 +225,6 @@ struct Known {
     session: Option<Session>,
     /// The generation of the codec that the session was on last.
     generation: Option<u64>,
-    totals: Totals,
     trace: ConnectionTrace,
 }
 
@@ -237,7 +236,6 @@ impl Known {
             transport: None,
             session: None,
             generation: None,
-            totals: Totals::default(),
             trace: ConnectionTrace::default(),
         }
     }
@@ -258,8 +256,8 @@ async fn serve(
     let prepared = Box::pin(prepare(server, listener, id, incoming, stop, known)).await;
     match prepared {
         Ok(Prepared { connection, admitted, permit }) => {
-            let (reason, generation, totals) = connection.run().await;
-            (known.generation, known.totals) = (Some(generation), totals);
+            let reason = connection.run().await;
+            known.generation = known.session.as_ref().map(|session| session.vitals().generation());
             drop((admitted, permit));
             reason
         }

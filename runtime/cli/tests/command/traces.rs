@@ -35,10 +35,13 @@ impl Collector {
         let (sender, requests) = channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let request = receive(&mut stream.expect("it listens"));
-                if sender.send(request).is_err() {
+                let mut stream = stream.expect("it listens");
+                // A server may end as soon as it has the answer.
+                if sender.send(receive(&stream)).is_err() {
                     return;
                 }
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer).expect("it reads");
             }
         });
         Self { address, requests, spans: Vec::new(), resource: BTreeMap::new() }
@@ -65,8 +68,7 @@ impl Collector {
         }
     }
 
-    /// Returns the names of the spans that came so far, or come until the receiver is idle: to be
-    /// called when the server has ended.
+    /// Returns the names of the spans that came and were not found.
     fn names(&mut self) -> Vec<String> {
         while let Ok(request) = self.requests.try_recv() {
             self.take(request);
@@ -83,10 +85,10 @@ impl Collector {
     }
 }
 
-/// Reads a request, and answers it.
-fn receive(stream: &mut TcpStream) -> ExportTraceServiceRequest {
+/// Reads a request.
+fn receive(stream: &TcpStream) -> ExportTraceServiceRequest {
     stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
-    let mut reader = BufReader::new(&*stream);
+    let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).expect("a request");
     assert_eq!(line, "POST /v1/traces HTTP/1.1\r\n");
@@ -106,7 +108,6 @@ fn receive(stream: &mut TcpStream) -> ExportTraceServiceRequest {
     assert_eq!(kind, "application/x-protobuf");
     let mut body = vec![0; length];
     reader.read_exact(&mut body).expect("the body");
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").expect("it reads");
     ExportTraceServiceRequest::decode(&*body).expect("it is protobuf")
 }
 

@@ -9,7 +9,7 @@ use super::Known;
 use crate::app::{Logged, Response};
 use crate::codec::Reason;
 use crate::config::LoggedAccess;
-use crate::session::{CloseReason, Session, Tally};
+use crate::session::{CloseReason, Session, VitalCounts};
 use wireplug_base::LogLimit;
 
 /// The target of the lines.
@@ -82,7 +82,9 @@ impl AccessLog {
         let transport = known.transport;
         let generation = known.generation;
         let duration_seconds = known.since.elapsed().as_secs_f64();
-        let Totals { packets_in, packets_out, messages_in, messages_out, bytes_in, bytes_out } = known.totals;
+        let counts = session.map(|session| session.vitals().counts()).unwrap_or_default();
+        let VitalCounts { packets_in, packets_out, messages_in, messages_out, bytes_in, bytes_out, .. } =
+            counts;
         macro_rules! closed {
             ($level:ident) => {
                 $level!(
@@ -129,26 +131,5 @@ impl AccessLog {
             user = user.as_ref().map(Reason::as_str),
             "request"
         );
-    }
-}
-
-/// The traffic of a connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Totals {
-    pub(super) packets_in: u64,
-    pub(super) packets_out: u64,
-    pub(super) messages_in: u64,
-    pub(super) messages_out: u64,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-}
-
-impl Totals {
-    /// Adds the counts since the last call.
-    pub(super) fn add(&mut self, tally: Tally) {
-        self.packets_in += tally.packets_in;
-        self.packets_out += tally.packets_out;
-        self.messages_in += tally.messages_in;
-        self.messages_out += tally.messages_out;
     }
 }

@@ -36,7 +36,6 @@ use self::answered::Answered;
 use self::codec_side::CodecSide;
 use self::timer::ConnectionTimer;
 use self::transport::Transport;
-use super::access_log::Totals;
 use super::awake::AwakePlace;
 use super::deadlines::Observed;
 use super::live::Seen;
@@ -69,7 +68,6 @@ pub(super) struct Connection {
     /// Responses of this turn that are not counted yet.
     answered: Answered,
     timer: ConnectionTimer,
-    totals: Totals,
     /// What the traces of requests know of the connection.
     trace: TraceLink,
 }
@@ -91,35 +89,20 @@ impl Connection {
         let timer = ConnectionTimer::new(limits, accepted, wants_first_byte, meter, time.clone());
         let codec =
             CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
-        let (in_flight, answered, totals) = (InFlight::new(), Answered::default(), Totals::default());
-        Self {
-            server,
-            listener,
-            settings,
-            transport,
-            codec,
-            session,
-            in_flight,
-            answered,
-            timer,
-            totals,
-            trace,
-        }
+        let (in_flight, answered) = (InFlight::new(), Answered::default());
+        Self { server, listener, settings, transport, codec, session, in_flight, answered, timer, trace }
     }
 
-    /// Serves the client until the connection ends. Returns why it ended, the generation of the
-    /// codec that the session was on, and the traffic.
-    pub(super) async fn run(mut self: Box<Self>) -> (CloseReason, u64, Totals) {
+    /// Serves the client until the connection ends. Returns why it ended.
+    pub(super) async fn run(mut self: Box<Self>) -> CloseReason {
         let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
         // The future of the end is in a box, so that the task of an open connection does not keep
         // the memory for it.
         let reason = Box::pin(self.end(reason)).await;
         let tally = self.take_tally();
         self.listener.counters.add(tally, self.transport.take_bytes());
-        self.totals.add(tally);
-        let traffic = self.transport.traffic();
-        (self.totals.bytes_in, self.totals.bytes_out) = (traffic.read, traffic.written);
-        (reason, self.codec.generation(), self.totals)
+        self.session.vitals().count(&tally, self.transport.traffic(), 0, self.server.time.now());
+        reason
     }
 
     /// Ends the connection after its last turn, and returns the reason to report.
@@ -261,7 +244,6 @@ impl Connection {
         let tally = self.take_tally();
         self.listener.counters.add(tally, self.transport.take_bytes());
         self.answered.count(&self.server);
-        self.totals.add(tally);
         self.codec.count_packets(tally.packets_in, tally.packets_out);
         if tally == Tally::default() {
             // Nothing came or went in this turn: the timer was set too early, or is due. The client

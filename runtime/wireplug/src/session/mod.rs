@@ -48,4 +48,4 @@ pub(crate) use request::ResponseWait;
 pub use request::{ClientRequest, ClientResponse, RequestError};
 pub use table::Sessions;
 pub(crate) use tally::Tally;
-pub(crate) use vitals::{Origin, Vitals};
+pub(crate) use vitals::{Origin, VitalCounts, Vitals};

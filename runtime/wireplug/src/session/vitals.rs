@@ -123,31 +123,11 @@ impl Vitals {
     fn since_opening(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.opened)
     }
-}
 
-#[cfg(feature = "control")]
-impl Vitals {
-    pub(crate) fn origin(&self) -> &Origin {
-        &self.origin
-    }
+    // === the other side ===
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn is_asleep(&self) -> bool {
-        self.is_asleep.load(Ordering::Relaxed)
-    }
-
-    /// Returns how long the session has been open at `now`, in running time.
-    pub(crate) fn age(&self, now: Instant) -> Duration {
-        self.since_opening(now)
-    }
-
-    /// Returns how long nothing has come or gone at `now`, in running time.
-    pub(crate) fn idle(&self, now: Instant) -> Duration {
-        let active = Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
-        self.since_opening(now).saturating_sub(active)
     }
 
     pub(crate) fn counts(&self) -> VitalCounts {
@@ -165,6 +145,28 @@ impl Vitals {
             in_flight: self.in_flight.load(Ordering::Relaxed),
             codec_time: Duration::from_nanos(count(&self.codec_ns)),
         }
+    }
+}
+
+#[cfg(feature = "control")]
+impl Vitals {
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.is_asleep.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long the session has been open at `now`, in running time.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        self.since_opening(now)
+    }
+
+    /// Returns how long nothing has come or gone at `now`, in running time.
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        let active = Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
+        self.since_opening(now).saturating_sub(active)
     }
 }
 

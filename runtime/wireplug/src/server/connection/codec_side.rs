@@ -339,11 +339,6 @@ impl CodecSide {
         self.lease.generation().count(packets_in, packets_out);
     }
 
-    /// Returns the number of the generation that the session is on.
-    pub(super) fn generation(&self) -> u64 {
-        self.lease.generation().number()
-    }
-
     /// Releases the lease. The session ends on its generation, and no swap waits for the session.
     pub(super) fn release(&self) {
         self.lease.release();
