@@ -16,6 +16,7 @@ use wireplug_connectors::Traffic;
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     /// The URL of the listener.
+    #[cfg_attr(not(feature = "control"), allow(dead_code, reason = "only the control API shows it"))]
     pub(crate) listener: String,
     /// The name of the codec slot.
     #[cfg_attr(not(feature = "control"), expect(dead_code, reason = "the control API shows it"))]
@@ -122,6 +123,13 @@ impl Vitals {
 
     fn since_opening(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.opened)
+    }
+}
+
+impl Vitals {
+    /// Returns the name of the codec slot.
+    pub(crate) fn codec(&self) -> &str {
+        &self.origin.codec
     }
 }
 
