@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -63,7 +64,43 @@ impl Control {
         Ok(answer)
     }
 
+    /// Returns whether the answer is to be printed as JSON.
+    pub(super) fn wants_json(&self) -> bool {
+        self.json
+    }
+
+    /// Sends a request, and hands out the answer piece by piece, until it ends or Ctrl-C is
+    /// pressed.
+    ///
+    /// # Errors
+    /// Returns an error if the server cannot be reached or refuses the request, the answer is cut
+    /// off, or `take` fails.
+    pub(super) async fn stream(
+        &self,
+        ask: Ask<'_>,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut body = self.send(ask).await?;
+        loop {
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+            };
+            let Some(frame) = frame else { return Ok(()) };
+            let frame = frame.context("the server has closed the connection")?;
+            if let Some(bytes) = frame.data_ref() {
+                take(bytes)?;
+            }
+        }
+    }
+
     async fn ask(&self, ask: Ask<'_>) -> anyhow::Result<Bytes> {
+        let body = self.send(ask).await?.collect().await;
+        Ok(body.context("the server has closed the connection")?.to_bytes())
+    }
+
+    /// Sends a request, and returns the body of an answer that is no refusal.
+    async fn send(&self, ask: Ask<'_>) -> anyhow::Result<Incoming> {
         let endpoint = self.control.clone().unwrap_or_else(Endpoint::default_socket);
         let token = self.token(&endpoint)?;
         let has_token = token.is_some();
@@ -75,10 +112,10 @@ impl Control {
         tokio::spawn(connection);
         let response = sender.send_request(request).await.with_context(broken)?;
         let status = response.status();
-        let body = response.into_body().collect().await.with_context(broken)?.to_bytes();
         if status.is_success() {
-            return Ok(body);
+            return Ok(response.into_body());
         }
+        let body = response.into_body().collect().await.with_context(broken)?.to_bytes();
         let answer: Value = serde_json::from_slice(&body).with_context(broken)?;
         let why = answer["error"].as_str().unwrap_or(status.as_str());
         match status {

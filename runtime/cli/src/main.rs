@@ -39,6 +39,7 @@ mod sessions;
 mod signals;
 mod status;
 mod table;
+mod trace;
 mod traces;
 
 use std::process::ExitCode;
@@ -84,6 +85,8 @@ enum Command {
     Sessions(sessions::Args),
     /// End sessions of a server: one, those of a user, or those from an address.
     Kick(kick::Args),
+    /// Show what passes on sessions, packet by packet, or save a session as test vectors.
+    Trace(trace::Args),
     /// Measure a server under load in Pomelo's protocol. It speaks no other protocol.
     Bench(bench::Args),
     /// Check a configuration file, compare one with that of a running server, or print the schema.
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
             Command::Status(args) => status::run(args).await,
             Command::Sessions(args) => sessions::run(args).await,
             Command::Kick(args) => kick::run(args).await,
+            Command::Trace(args) => trace::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::Config(args) => config::run(args).await,
         }

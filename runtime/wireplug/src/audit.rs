@@ -1,5 +1,5 @@
-//! The audit log: one line for each change of a codec, each kick of sessions, and each such request
-//! that was refused.
+//! The audit log: one line for each change of a codec, each kick or trace of sessions, and each
+//! such request that was refused.
 //!
 //! A line says who requested the change, when, what it was and how it ended: of a codec, which
 //! component was current before and after it; of sessions, which ones. Lines go to the log with the
@@ -298,6 +298,8 @@ impl AuditLog {
             left_out,
             "{}",
             match record.outcome {
+                Some(Outcome::Done) if *change == "trace" => "sessions are traced",
+                Some(Outcome::Refused) | None if *change == "trace" => "a trace was refused",
                 Some(Outcome::Done) if *change == "kick" => "sessions were kicked",
                 Some(Outcome::Refused) | None if *change == "kick" => "a kick was refused",
                 Some(Outcome::Done) if codec.is_empty() => "the configuration was changed",

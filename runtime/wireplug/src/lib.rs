@@ -99,6 +99,11 @@ pub mod events;
 mod nats;
 mod server;
 pub mod session;
+#[cfg_attr(
+    not(feature = "control"),
+    allow(dead_code, unused_imports, reason = "only the control API begins traces")
+)]
+mod session_trace;
 pub mod slot;
 mod stats;
 pub mod status;

@@ -71,7 +71,7 @@ use self::awake::{AwakeLimit, needs_place};
 use self::budget::opening_turn;
 pub use self::builder::Server;
 pub use self::check::CheckedCodec;
-use self::connection::{CLOSE_TIMEOUT, Connection};
+use self::connection::{CLOSE_TIMEOUT, Connection, not_opened, watch_opening};
 pub use self::error::StartError;
 #[cfg(feature = "control")]
 pub(crate) use self::inspect::{AddressFilter, SessionFilter};
@@ -99,6 +99,7 @@ use crate::events::{Ended, Events};
 use crate::session::{
     ClientInfo, CloseReason, Machine, Origin, Outbox, Output, Session, SessionId, Sessions, Vitals, Wire,
 };
+use crate::session_trace::SessionTraces;
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::{Counters, ListenerCounters};
@@ -136,6 +137,8 @@ struct ServerState {
     memory: MemoryBudget,
     #[cfg(feature = "control")]
     events: Events,
+    /// The traces of sessions, and the faults.
+    session_traces: Arc<SessionTraces>,
 }
 
 /// The state that the connections of one listener share.
@@ -387,9 +390,12 @@ async fn prepare<'a>(
     let codec = Arc::clone(lease.generation());
     known.generation = Some(codec.number());
     let description = codec.description();
-    let codec_session = match codec.open(link.peer(session.client(), description), now) {
+    let peer = link.peer(session.client(), description);
+    let watch = watch_opening(server, &session, &lease, &peer, now);
+    let codec_session = match codec.open(peer, now) {
         Ok(codec_session) => codec_session,
         Err(error) => {
+            not_opened(server, &session, &lease, watch, &error);
             // From here on no swap and no other session waits for this one.
             drop((lease, turn, place));
             let reason = match error {
@@ -422,7 +428,7 @@ async fn prepare<'a>(
         }));
     }
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
-    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer, now);
+    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer, now, watch);
     drop(turn);
     let begun = SystemTime::now() - known.since.elapsed();
     known.trace = server.traces.connection(&session, &origin.listener, slot.name(), begun);

@@ -7,6 +7,7 @@ pub use crate::server::MetricsFormat;
 pub use crate::server::{AwakeStatus, CertificateStatus, NatsStatus, NodeStatus, Nodes};
 #[cfg(feature = "control")]
 pub use crate::server::{SessionDetails, SessionLimits, SessionPage, SessionStatus, SessionSummary};
+pub use crate::session_trace::{FaultList, FaultSummary};
 pub use crate::stats::Stats;
 pub use wireplug_base::{LostLines, count_unwritten_line};
 pub use wireplug_wasm::{CompileJob, CompileState};

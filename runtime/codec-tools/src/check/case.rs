@@ -99,9 +99,16 @@ impl Case {
     /// Returns the sessions of vectors, without the answers.
     pub(super) fn of(vectors: &Vectors) -> Vec<Self> {
         let mut cases: Vec<Self> = Vec::new();
+        // A session that continues from a saved state is no case: a case begins with an opening.
+        let mut is_resumed = false;
         for step in vectors.steps() {
             let ask = match step.call.clone() {
+                Call::Resume(_) => {
+                    is_resumed = true;
+                    continue;
+                }
                 Call::Session(peer) => {
+                    is_resumed = false;
                     cases.push(Self { peer: *peer, steps: Vec::new() });
                     continue;
                 }
@@ -112,7 +119,7 @@ impl Case {
                     Ask::Messages(vec![Message { role, id, route, status, body }])
                 }
                 Call::Farewell { cause, reason } => Ask::Farewell { cause, reason },
-                Call::Handoff => Ask::Handoff,
+                Call::Handoff { .. } => Ask::Handoff,
                 // The harness asks for a session's class itself when it needs the class.
                 Call::Class => continue,
                 Call::Stream(bytes) => Ask::Stream(bytes),
@@ -120,7 +127,7 @@ impl Case {
                 Call::Abandon(id) => Ask::Abandon(id),
                 Call::Share { route, body, .. } => Ask::Messages(vec![Message::notice(route, body)]),
             };
-            if let Some(case) = cases.last_mut() {
+            if let Some(case) = cases.last_mut().filter(|_| !is_resumed) {
                 case.steps.push(Step { at: step.now_ms, ask });
             }
         }

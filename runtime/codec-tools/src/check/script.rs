@@ -203,7 +203,7 @@ impl Script {
             Ask::Answer { status, body } => self.whole(&Call::Answer { status, body }, observed),
             Ask::Tick => self.whole(&Call::Tick, observed),
             Ask::Farewell { cause, reason } => self.whole(&Call::Farewell { cause, reason }, observed),
-            Ask::Handoff => self.whole(&Call::Handoff, observed),
+            Ask::Handoff => self.whole(&Call::Handoff { random_seed: None }, observed),
         }
     }
 

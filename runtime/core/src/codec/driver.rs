@@ -13,6 +13,7 @@
 
 mod allowed;
 mod encoding;
+mod observer;
 mod sleep;
 mod stream;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use allowed::{CallError, NotAllowed};
 pub use encoding::{Disposition, FailedResponses, PacketSink};
+pub use observer::{CallEnd, ObservedCall, Observer};
 pub use stream::{Cut, StreamRules};
 
 use self::allowed::Call;
@@ -63,6 +65,8 @@ pub struct SessionDriver<S> {
     timer: Option<u64>,
     /// The codec's fault, if it failed.
     fault: Option<CodecError>,
+    /// Learns of each call, if there is one.
+    observer: Option<Box<dyn Observer>>,
     // These buffers are reused for each call.
     events: Events,
     frames: Frames,
@@ -85,9 +89,26 @@ impl<S: CodecSession> SessionDriver<S> {
             coalesces: description.coalesces,
             timer: None,
             fault: None,
+            observer: None,
             events: Events::new(),
             frames: Frames::default(),
         }
+    }
+
+    /// Creates the driver of a session that `codec` has restored from a saved state. The session
+    /// had come so far, and the timer of its codec is due at `timer`, in milliseconds of session
+    /// time.
+    pub fn resumed(
+        codec: &dyn Codec,
+        session: S,
+        min_timer: u64,
+        established: bool,
+        timer: Option<u64>,
+    ) -> Self {
+        let mut driver = Self::new(codec, session, min_timer);
+        driver.established |= established;
+        driver.timer = timer.filter(|_| driver.abilities.clock);
+        driver
     }
 
     // === calls that return events ===
@@ -97,7 +118,11 @@ impl<S: CodecSession> SessionDriver<S> {
     /// # Errors
     /// Returns an error if the codec fails.
     pub fn open(&mut self, now: Instant, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
-        if self.abilities.clock { self.tick(now, take) } else { Ok(()) }
+        if !self.abilities.clock {
+            return Ok(());
+        }
+        self.observe(ObservedCall::Open, now);
+        self.tick(now, take)
     }
 
     /// Decodes a batch of packets. Returns how many of them were decoded: all of them, unless one
@@ -112,6 +137,7 @@ impl<S: CodecSession> SessionDriver<S> {
         mut take: impl FnMut(usize, Event<'_>),
     ) -> Result<usize, CallError> {
         self.allow(Call::Decode)?;
+        self.observe(ObservedCall::Decode(packets), now);
         let called = self.callee.call().decode(packets, now, &mut self.events);
         let mut decoded = packets.len();
         self.take_events(called, packets.len(), now, |packet, event| {
@@ -136,6 +162,7 @@ impl<S: CodecSession> SessionDriver<S> {
     ) -> Result<(), CallError> {
         self.allow(Call::Answer)?;
         self.hello_is_open = false;
+        self.observe(ObservedCall::Answer(status, body), now);
         let called = self.callee.call().answer(status, body, now, &mut self.events);
         self.take_events(called, 1, now, take)
     }
@@ -152,6 +179,7 @@ impl<S: CodecSession> SessionDriver<S> {
         take: impl FnMut(usize, Event<'_>),
     ) -> Result<(), CallError> {
         self.allow(Call::Abandoned)?;
+        self.observe(ObservedCall::Abandoned(id), now);
         let called = self.callee.call().abandoned(id, now, &mut self.events);
         self.take_events(called, 1, now, take)
     }
@@ -163,6 +191,7 @@ impl<S: CodecSession> SessionDriver<S> {
     pub fn on_timer(&mut self, now: Instant, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
         self.allow(Call::Timer { now_ms: now.session_ms })?;
         self.timer = None;
+        self.observe(ObservedCall::Tick, now);
         self.tick(now, take)
     }
 
@@ -179,6 +208,19 @@ impl<S: CodecSession> SessionDriver<S> {
         called: Result<(), CodecError>,
         packets: usize,
         now: Instant,
+        take: impl FnMut(usize, Event<'_>),
+    ) -> Result<(), CallError> {
+        self.observe_returned();
+        let taken = self.apply_events(called, packets, now, take);
+        self.observe_end(taken)
+    }
+
+    /// Does the same without a report of the end of the call.
+    fn apply_events(
+        &mut self,
+        called: Result<(), CodecError>,
+        packets: usize,
+        now: Instant,
         mut take: impl FnMut(usize, Event<'_>),
     ) -> Result<(), CallError> {
         let mut events = self.events.read(packets);
@@ -188,6 +230,7 @@ impl<S: CodecSession> SessionDriver<S> {
         {
             let applied = event.and_then(|(packet, event)| {
                 self.apply(&event, now.session_ms)?;
+                self.observe_event(packet, &event);
                 let is_hello = matches!(event, Event::Hello(_));
                 take(packet, event);
                 Ok(is_hello)
@@ -238,16 +281,31 @@ impl<S: CodecSession> SessionDriver<S> {
         cause: Cause,
         reason: &str,
         now: Instant,
-        mut take: impl FnMut(Event<'_>),
+        take: impl FnMut(Event<'_>),
     ) -> Result<(), CallError> {
         self.allow(Call::Farewell)?;
         self.phase = SessionPhase::Over;
+        self.observe(ObservedCall::Farewell(cause, reason), now);
         let called = self.callee.call().farewell(cause, reason, now, &mut self.events);
+        self.observe_returned();
+        let said = self.take_last_events(called, take);
+        self.observe_end(said)
+    }
+
+    /// Hands out the events of a farewell.
+    fn take_last_events(
+        &mut self,
+        called: Result<(), CodecError>,
+        mut take: impl FnMut(Event<'_>),
+    ) -> Result<(), CallError> {
         let mut events = self.events.read(1);
         called.map_err(|error| self.failed(error))?;
         while let Some(event) = events.next_event() {
             match event.and_then(allowed_in_farewell) {
-                Ok(event) => take(event),
+                Ok(event) => {
+                    self.observe_event(0, &event);
+                    take(event);
+                }
                 Err(violation) => return Err(self.failed(violation.into())),
             }
         }
@@ -261,7 +319,16 @@ impl<S: CodecSession> SessionDriver<S> {
     /// ended, or the codec fails.
     pub fn broadcast_class(&mut self) -> Result<Option<u32>, CallError> {
         self.allow(Call::BroadcastClass)?;
-        self.callee.call().broadcast_class().map_err(|error| self.failed(error))
+        if let Some(observer) = &mut self.observer {
+            observer.begin(ObservedCall::Class, None);
+        }
+        let class = self.callee.call().broadcast_class().map_err(|error| self.failed(error));
+        self.observe_returned();
+        if let (Some(observer), Ok(class)) = (&mut self.observer, &class) {
+            observer.end(CallEnd::Class(*class));
+            return Ok(*class);
+        }
+        self.observe_end(class)
     }
 
     // === handoff ===
@@ -304,7 +371,10 @@ impl<S: CodecSession> SessionDriver<S> {
         self.callee = Callee::new(session);
         match (had_clock, self.abilities.clock) {
             (_, false) => self.timer = None,
-            (false, true) => return self.tick(now, take),
+            (false, true) => {
+                self.observe(ObservedCall::Tick, now);
+                return self.tick(now, take);
+            }
             (true, true) => {}
         }
         Ok(())

@@ -97,6 +97,19 @@ pub struct CodecLimits {
     /// further classes encode for themselves. 0: all sessions encode for themselves.
     #[schemars(range(max = 256))]
     pub broadcast_classes: u32,
+    /// The number of last packets that are kept for each session, in both directions, so that a
+    /// fault of the codec can be saved as test vectors after it happened
+    /// (`wireplug trace --fault`). If the codec exports `handoff`, the server saves the state of
+    /// the session each time so many packets have passed, and keeps the packets since the state
+    /// before. Otherwise it keeps the first packets of each session, and gives up at this number. A
+    /// packet that is kept costs some microseconds. 0: no packets are kept.
+    #[schemars(range(max = 10_000))]
+    pub keep_packets: u32,
+    /// The memory that the last packets of one session may take, with the state before them. It is
+    /// charged to `total-memory`. 64 KiB holds 32 packets of a usual size.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::PositiveSize")]
+    pub keep_bytes: usize,
 }
 
 impl Default for CodecLimits {
@@ -116,6 +129,8 @@ impl Default for CodecLimits {
             sleep_after: Duration::from_secs(10),
             min_broadcast: 32,
             broadcast_classes: 16,
+            keep_packets: 0,
+            keep_bytes: 64 << 10,
         }
     }
 }

@@ -79,6 +79,9 @@ impl fmt::Display for Answer<'_> {
     }
 }
 
+/// The line that allows every answer of a call that does not fail.
+pub(super) const ANY: &str = "any";
+
 /// Reads the line that begins with `word`, and returns it in its one written form.
 pub(super) fn read(word: &str, words: &mut Words<'_>) -> Result<String, String> {
     let answer = match word {
@@ -100,6 +103,7 @@ pub(super) fn read(word: &str, words: &mut Words<'_>) -> Result<String, String> 
             return Ok(Answer::Event(Event::Close { code, reason: &words.bytes()? }).to_string());
         }
         "start-tls" => Answer::StartTls,
+        ANY => return Ok(ANY.to_owned()),
         "none" => Answer::None,
         "class" => Answer::Class(words.number_or_none("the class")?),
         _ => {

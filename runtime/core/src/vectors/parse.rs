@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value};
 
+use super::opening::Opening;
 use super::step::{Call, Expected, Step};
 use super::syntax::{Word, Words};
 use super::{ADDRESS, BadLine, BadVectors, MAX_PACKET, TRANSPORT, Vectors, answer};
-use crate::codec::{Carrier, Cause, MessageRef, Peer, Role, SecretReference};
+use crate::codec::{Carrier, Cause, Instant, MessageRef, Peer, Role, SecretReference};
 
 /// The largest number of wrong lines that are reported. A file with more of them is probably no
 /// file of vectors.
 const MAX_PROBLEMS: usize = 100;
 
-const STEPS: &str = "options, session, at, in, stream, secured, answer, abandon, tick, out, farewell, handoff, class and share";
+const STEPS: &str = "options, seed, clock, max-packet, state, session, at, in, stream, secured, answer, abandon, tick, out, farewell, handoff, class and share";
 const EVENTS: &[&str] = &[
     "hello",
     "established",
@@ -28,16 +29,17 @@ const EVENTS: &[&str] = &[
 /// Returns the answers that a step may have: the events, then the other answers.
 fn allowed(call: &Call) -> (&'static [&'static str], &'static [&'static str]) {
     match call {
-        Call::Session(_) => (EVENTS, &["refused"]),
-        Call::In(_) => (EVENTS, &["rejected", "fatal"]),
+        Call::Session(_) => (EVENTS, &["refused", "any"]),
+        Call::Resume(_) => (&[], &["refused", "any"]),
+        Call::In(_) => (EVENTS, &["rejected", "fatal", "any"]),
         // After the answer to a hello, the codec gets the bytes behind the hello.
-        Call::Stream(_) | Call::Answer { .. } => (EVENTS, &["cut", "start-tls", "rejected", "fatal"]),
-        Call::Secured(_) | Call::Abandon(_) | Call::Tick => (EVENTS, &[]),
-        Call::Out { .. } => (&[], &["packet", "none", "rejected", "fatal"]),
-        Call::Farewell { .. } => (&["reply", "log", "close"], &[]),
-        Call::Handoff => (&[], &["refused"]),
-        Call::Class => (&[], &["class"]),
-        Call::Share { .. } => (&[], &["packet", "none", "refused"]),
+        Call::Stream(_) | Call::Answer { .. } => (EVENTS, &["cut", "start-tls", "rejected", "fatal", "any"]),
+        Call::Secured(_) | Call::Abandon(_) | Call::Tick => (EVENTS, &["any"]),
+        Call::Out { .. } => (&[], &["packet", "none", "rejected", "fatal", "any"]),
+        Call::Farewell { .. } => (&["reply", "log", "close"], &["any"]),
+        Call::Handoff { .. } => (EVENTS, &["refused", "any"]),
+        Call::Class => (&[], &["class", "any"]),
+        Call::Share { .. } => (&[], &["packet", "none", "refused", "any"]),
     }
 }
 
@@ -71,8 +73,10 @@ struct Parser {
     /// Where the current line begins in the text, in bytes.
     start: usize,
     above: Above,
-    /// The time in the current session, in milliseconds; `None` before the first session.
-    now_ms: Option<u64>,
+    /// The time in the current session; `None` before the first session.
+    now: Option<Instant>,
+    /// The values for the next step, which opens a session or hands one over.
+    next: Opening,
 }
 
 /// The kind of line above the current one. An answer belongs to the step above it.
@@ -103,15 +107,35 @@ impl Parser {
                 self.above = Above::Nothing;
             }
             "at" => {
-                self.set_time(words.number("the time in milliseconds")?)?;
+                let ms = words.number("the time in milliseconds")?;
+                let unix_ms = match words.rest().trim_ascii_start() {
+                    "" => None,
+                    rest if rest.starts_with('#') => None,
+                    _ => Some(words.number("the wall clock in milliseconds since 1970")?),
+                };
+                self.set_time(ms, unix_ms)?;
                 words.end()?;
                 self.above = Above::Nothing;
             }
             _ => {
+                if self.next.set(word, &mut words)? {
+                    words.end()?;
+                    self.above = Above::Nothing;
+                    return Ok(());
+                }
                 let call = self.call(word, &mut words)?;
                 words.end()?;
-                let now_ms = self.now_ms.ok_or("no session is open: write `session` before it")?;
-                self.steps.push(Step { line, start: self.start, now_ms, call, expected: Vec::new() });
+                self.next.is_used_up(word)?;
+                let now = self.now.ok_or("no session is open: write `session` before it")?;
+                let (now_ms, unix_ms) = (now.session_ms, now.unix_ms);
+                self.steps.push(Step {
+                    line,
+                    start: self.start,
+                    now_ms,
+                    unix_ms,
+                    call,
+                    expected: Vec::new(),
+                });
                 self.above = Above::Step;
             }
         }
@@ -132,12 +156,16 @@ impl Parser {
         }
         let text = answer::read(word, words)?;
         words.end()?;
+        let is_any = |text: &str| text == answer::ANY;
+        if !step.expected.is_empty() && (is_any(&text) || is_any(&step.expected[0].text)) {
+            return Err("`any` stands alone: it allows every answer".into());
+        }
         step.expected.push(Expected { line, text });
         Ok(())
     }
 
     fn set_options(&mut self, rest: &str) -> Result<(), String> {
-        if self.options.is_some() || self.now_ms.is_some() {
+        if self.options.is_some() || self.now.is_some() {
             return Err("options are for the whole file: once, before the first session".into());
         }
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>();
@@ -159,12 +187,16 @@ impl Parser {
         Ok(())
     }
 
-    fn set_time(&mut self, ms: u64) -> Result<(), String> {
-        match self.now_ms {
+    /// Sets the time, and the wall clock. Without a wall clock, that goes on as the time does.
+    fn set_time(&mut self, ms: u64, unix_ms: Option<u64>) -> Result<(), String> {
+        match self.now {
             None => Err("no session is open: write `session` before it".into()),
-            Some(now) if ms < now => Err(format!("time never goes back, and it is {now} already")),
-            Some(_) => {
-                self.now_ms = Some(ms);
+            Some(Instant { session_ms: now, .. }) if ms < now => {
+                Err(format!("time never goes back, and it is {now} already"))
+            }
+            Some(Instant { session_ms, unix_ms: before }) => {
+                let unix_ms = unix_ms.unwrap_or_else(|| before.saturating_add(ms - session_ms));
+                self.now = Some(Instant { session_ms: ms, unix_ms });
                 Ok(())
             }
         }
@@ -173,8 +205,10 @@ impl Parser {
     fn call(&mut self, word: &str, words: &mut Words<'_>) -> Result<Call, String> {
         Ok(match word {
             "session" => {
-                self.now_ms = Some(0);
-                Call::Session(Box::new(peer(words)?))
+                let (peer, now) = (peer(words)?, Instant::for_test(0));
+                let (call, now) = self.next.open(peer, now);
+                self.now = Some(now);
+                call
             }
             "in" => Call::In(words.bytes()?),
             "stream" => Call::Stream(words.bytes()?),
@@ -191,7 +225,7 @@ impl Parser {
                 let reason = String::from_utf8(words.bytes()?).map_err(|_| "a reason must be UTF-8")?;
                 Call::Farewell { cause, reason }
             }
-            "handoff" => Call::Handoff,
+            "handoff" => Call::Handoff { random_seed: self.next.seed.take() },
             "class" => Call::Class,
             "share" => Call::Share {
                 class: words.number("the class")?,
@@ -201,7 +235,7 @@ impl Parser {
             _ if EVENTS.contains(&word)
                 || matches!(
                     word,
-                    "cut" | "start-tls" | "packet" | "none" | "rejected" | "fatal" | "refused"
+                    "any" | "cut" | "start-tls" | "packet" | "none" | "rejected" | "fatal" | "refused"
                 ) =>
             {
                 return Err(format!("{word:?} is an answer: indent it under its step"));

@@ -6,9 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::MAX_PACKET;
 use super::answer::Answer;
-use super::step::{Call, Step};
+use super::step::{Call, Resumed, Step};
 use crate::codec::driver::{CallError, NotAllowed, PacketSink, SessionDriver, StreamRules};
 use crate::codec::{Codec, CodecError, CodecSession, Event, Instant, MessageRef, Messages, Next, Peer};
 use crate::framing::{Layout, Packets};
@@ -90,7 +89,7 @@ impl<'a> Replayer<'a> {
 
     /// Runs a step. Returns `None` if the step is skipped.
     pub(super) fn ask(&mut self, step: &'a Step) -> Option<StepOutcome> {
-        self.has_failed &= !matches!(step.call, Call::Session(_));
+        self.has_failed &= !matches!(step.call, Call::Session(_) | Call::Resume(_));
         if self.has_failed {
             return None;
         }
@@ -128,7 +127,8 @@ impl<'a> Replayer<'a> {
         let answers = &mut self.answers;
         let driver = self.driver.as_mut().ok_or("there is no session: the codec refused it");
         match call {
-            Call::Session(peer) => return self.open(peer),
+            Call::Session(peer) => return self.open(peer, now),
+            Call::Resume(resumed) => return self.resume(resumed, now),
             Call::In(packet) => {
                 let packets = Arc::new(Packets::from_iter([&packet[..]]));
                 driver?.decode(&packets, now, |_, event| answers.event(event)).map(drop)
@@ -150,25 +150,39 @@ impl<'a> Replayer<'a> {
             Call::Farewell { cause, reason } => {
                 driver?.farewell(*cause, reason, now, |event| answers.event(event))
             }
-            Call::Handoff => return self.hand_over(now),
+            Call::Handoff { random_seed } => return self.hand_over(*random_seed, now),
             Call::Class => driver?.broadcast_class().map(|class| answers.put(Answer::Class(class))),
             Call::Share { class, route, body } => return self.share(*class, route, body),
         }
         .map_err(fault)
     }
 
-    fn open(&mut self, peer: &'a Peer) -> Result<(), Fault> {
+    fn open(&mut self, peer: &'a Peer, now: Instant) -> Result<(), Fault> {
+        self.forget_session(peer);
+        let opened = self.codec.open(peer.clone(), now);
+        let Some(session) = self.answers.unless_refused(opened)? else { return Ok(()) };
+        // No shortest interval applies to the timer, because each server may choose its own.
+        let driver = self.driver.insert(SessionDriver::new(self.codec, session, 0));
+        driver.open(now, |_, event| self.answers.event(event)).map_err(fault)
+    }
+
+    /// Continues a session from a saved state.
+    fn resume(&mut self, resumed: &'a Resumed, now: Instant) -> Result<(), Fault> {
+        let Resumed { peer, state, established, timer } = resumed;
+        self.forget_session(peer);
+        let restored = self.codec.restore(peer.clone(), state, now);
+        let Some(session) = self.answers.unless_refused(restored)? else { return Ok(()) };
+        self.driver = Some(SessionDriver::resumed(self.codec, session, 0, *established, *timer));
+        Ok(())
+    }
+
+    fn forget_session(&mut self, peer: &'a Peer) {
         self.peer = Some(peer);
         // The old driver is dropped before the next session opens, so that there is never more than
         // one session.
         self.driver = None;
         self.forget_stream();
         self.has_tls = false;
-        let opened = self.codec.open(peer.clone(), Instant::for_test(0));
-        let Some(session) = self.answers.unless_refused(opened)? else { return Ok(()) };
-        // No shortest interval applies to the timer, because each server may choose its own.
-        let driver = self.driver.insert(SessionDriver::new(self.codec, session, 0));
-        driver.open(Instant::for_test(0), |_, event| self.answers.event(event)).map_err(fault)
     }
 
     /// Passes the bytes that have come to the codec, piece by piece, until a hello waits for its
@@ -182,7 +196,7 @@ impl<'a> Replayer<'a> {
         let description = self.codec.description();
         let rules = StreamRules {
             payload: description.payload,
-            max_packet: description.max_packet(MAX_PACKET as usize),
+            max_packet: description.max_packet(peer.max_packet as usize),
             may_start_tls: !self.has_tls && peer.attributes.iter().any(|(name, _)| name == "starttls"),
         };
         while driver.is_working() && !driver.hello_is_open() {
@@ -227,7 +241,7 @@ impl<'a> Replayer<'a> {
         (self.rest, self.unread, self.need) = (Vec::new(), Vec::new(), 1);
     }
 
-    fn hand_over(&mut self, now: Instant) -> Result<(), Fault> {
+    fn hand_over(&mut self, random_seed: Option<[u8; 32]>, now: Instant) -> Result<(), Fault> {
         let (Some(driver), Some(peer)) = (&mut self.driver, self.peer) else {
             return Err("there is no session: the codec refused it".into());
         };
@@ -236,7 +250,9 @@ impl<'a> Replayer<'a> {
             Err(CallError::Failed(error)) => Err(error),
             Ok(state) => Ok(state),
         };
-        let restored = saved.and_then(|state| self.codec.restore(peer.clone(), &state, now));
+        let random_seed = random_seed.unwrap_or(peer.random_seed);
+        let peer = Peer { random_seed, ..peer.clone() };
+        let restored = saved.and_then(|state| self.codec.restore(peer, &state, now));
         let Some(session) = self.answers.unless_refused(restored)? else { return Ok(()) };
         let answers = &mut self.answers;
         driver.replace(self.codec, session, now, |_, event| answers.event(event)).map_err(fault)

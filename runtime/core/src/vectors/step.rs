@@ -13,6 +13,8 @@ pub struct Step {
     pub(super) start: usize,
     /// The time of the session, in milliseconds.
     pub now_ms: u64,
+    /// The wall clock, in milliseconds since 1970.
+    pub(super) unix_ms: u64,
     /// The call of the codec.
     pub call: Call,
     pub(super) expected: Vec<Expected>,
@@ -21,7 +23,7 @@ pub struct Step {
 impl Step {
     /// Returns the time of the step.
     pub fn now(&self) -> Instant {
-        Instant::for_test(self.now_ms)
+        Instant { session_ms: self.now_ms, unix_ms: self.unix_ms }
     }
 }
 
@@ -37,6 +39,8 @@ pub(super) struct Expected {
 pub enum Call {
     /// A new session opens, in a new sandbox.
     Session(Box<Peer>),
+    /// A session continues from a saved state, in a new sandbox.
+    Resume(Box<Resumed>),
     /// A packet is decoded.
     In(Vec<u8>),
     /// Bytes of a stream that the codec cuts itself, or a message of such packets.
@@ -75,7 +79,10 @@ pub enum Call {
         reason: String,
     },
     /// The session is saved, and restored in a new sandbox.
-    Handoff,
+    Handoff {
+        /// The random seed of that sandbox, if it is another one than that of the session.
+        random_seed: Option<[u8; 32]>,
+    },
     /// The class of sessions that share encodings is asked for.
     Class,
     /// A push is encoded for a class.
@@ -87,6 +94,19 @@ pub enum Call {
         /// The body of the push.
         body: Vec<u8>,
     },
+}
+
+/// A session that continues from a saved state.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    /// The client.
+    pub peer: Peer,
+    /// The state that a codec has saved.
+    pub state: Vec<u8>,
+    /// Whether the handshake is over.
+    pub established: bool,
+    /// When the timer of the codec is due, in milliseconds of session time.
+    pub timer: Option<u64>,
 }
 
 /// A step that gives a codec a packet or a message, and its place in a session.
@@ -152,6 +172,7 @@ impl<'a> SessionStep<'a> {
     pub fn peer(&self) -> &'a Peer {
         match &self.vectors.steps[self.opening()].call {
             Call::Session(peer) => peer,
+            Call::Resume(resumed) => &resumed.peer,
             _ => unreachable!("a session begins with `session`"),
         }
     }
@@ -170,7 +191,7 @@ impl<'a> SessionStep<'a> {
 
     /// Returns the index of the step that opens the session.
     fn opening(&self) -> usize {
-        let is_opening = |step: &Step| matches!(step.call, Call::Session(_));
+        let is_opening = |step: &Step| matches!(step.call, Call::Session(_) | Call::Resume(_));
         self.vectors.steps[..self.index]
             .iter()
             .rposition(is_opening)

@@ -6,14 +6,12 @@ use super::syntax::{Bytes, Quotable};
 use super::{ADDRESS, Call, TRANSPORT};
 use crate::codec::{Peer, Role};
 
-/// Writes the line of the step, without its answers.
+/// Writes the line of the step, without its answers and without the values above it.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Call::Session(peer) => {
-                f.write_str("session")?;
-                words(peer).iter().try_for_each(|word| write!(f, " {}", Quotable(word)))
-            }
+            Call::Session(peer) => client(peer, f),
+            Call::Resume(resumed) => client(&resumed.peer, f),
             Call::In(packet) => write!(f, "in {}", Bytes(packet)),
             Call::Stream(bytes) => write!(f, "stream {}", Bytes(bytes)),
             Call::Secured(attributes) => {
@@ -36,13 +34,18 @@ impl fmt::Display for Call {
             Call::Farewell { cause, reason } => {
                 write!(f, "farewell {} {}", cause.name(), Bytes(reason.as_bytes()))
             }
-            Call::Handoff => f.write_str("handoff"),
+            Call::Handoff { .. } => f.write_str("handoff"),
             Call::Class => f.write_str("class"),
             Call::Share { class, route, body } => {
                 write!(f, "share {class} {} {}", Quotable(route), Bytes(body))
             }
         }
     }
+}
+
+fn client(peer: &Peer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("session")?;
+    words(peer).iter().try_for_each(|word| write!(f, " {}", Quotable(word)))
 }
 
 /// Returns the words that describe a peer, or no words for the default peer.

@@ -89,6 +89,12 @@ impl Change {
         }
     }
 
+    /// Writes the line of a request that was done.
+    pub(super) async fn done(mut self) {
+        self.end(Outcome::Done, None);
+        self.log.written().await;
+    }
+
     /// Gives up the line, because nothing is to be changed.
     pub(super) fn drop_line(&mut self) {
         self.record = None;

@@ -19,11 +19,13 @@ use super::events;
 use super::refusal::Refusal;
 use super::sessions;
 use super::stats;
+use super::trace;
 use super::upload::Uploads;
 use crate::audit::{AuditLog, Outcome, Record, Version};
 use crate::codec::Digest;
 use crate::config::{ControlRole, LiveSessions};
 use crate::server::{NodeStatus, ReloadReport, Running, RunningServer};
+use crate::session_trace::Mask;
 use crate::slot::{CodecSource, Slot, SlotStatus, SwapError, SwapReport, Trial};
 
 /// A generation that is on trial, or was on trial.
@@ -41,6 +43,8 @@ pub(super) struct Api {
     pub(super) server: Arc<Running>,
     audit: Arc<AuditLog>,
     uploads: Uploads,
+    /// The fields that no trace shows.
+    pub(super) mask: Mask,
 }
 
 pub(super) type Answer<T> = Result<Json<T>, Refusal>;
@@ -56,7 +60,7 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 16] {
+fn table() -> [Route; 21] {
     let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
     let changes =
         |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
@@ -75,15 +79,20 @@ fn table() -> [Route; 16] {
         changes("reload-config", "/reload", post(reload_config)),
         reads("/sessions", get(sessions::list)),
         reads("/sessions/{id}", get(sessions::show)),
+        reads("/sessions/{id}/recent.vectors", get(trace::recent)),
+        reads("/trace", get(trace::live)),
+        reads("/trace/vectors", get(trace::vectors)),
+        reads("/faults", get(trace::faults)),
+        reads("/faults/{file}", get(trace::fault)),
         changes("kick", "/sessions", delete(sessions::kick_many)),
         changes("kick", "/sessions/{id}", delete(sessions::kick_one)),
     ]
 }
 
-pub(super) fn routes(server: &RunningServer, max_upload: usize) -> Router {
+pub(super) fn routes(server: &RunningServer, max_upload: usize, mask: Mask) -> Router {
     let server = Arc::clone(server.parts());
     let audit = Arc::clone(&server.audit);
-    let api = Arc::new(Api { server, audit, uploads: Uploads::new(max_upload) });
+    let api = Arc::new(Api { server, audit, uploads: Uploads::new(max_upload), mask });
     let mut router = Router::new();
     for Route { role, change, path, handler } in table() {
         let needs = Needs { role, change, audit: Arc::clone(&api.audit) };

@@ -21,7 +21,14 @@
 //! | `GET /sessions/ID` | read | reports one session in full: a [`SessionDetails`](crate::status::SessionDetails) |
 //! | `DELETE /sessions/ID` | change | kicks one session: a [`Kicked`]. `?reason=` is for the client and the log |
 //! | `DELETE /sessions?user=NAME` | change | kicks the sessions of a user, or with `?address=IP` those of an address, of this node |
+//! | `GET /trace?session=ID` | read | streams what passes on one session, or with `user=` or `address=` on several, as lines of JSON. `duration=5m` ends it |
+//! | `GET /trace/vectors?session=ID` | read | streams one session as test vectors, with the same query |
+//! | `GET /sessions/ID/recent.vectors` | read | returns the last packets of a session as test vectors |
+//! | `GET /faults` | read | lists the last faults of codecs: a [`FaultList`](crate::status::FaultList) |
+//! | `GET /faults/N.vectors` | read | returns the last packets before a fault as test vectors |
 //! | `GET /console/` | none | the console in the browser; `POST /console/login` and `/console/logout` begin and end a session there, and `GET /console/session` says who is logged in |
+//!
+//! Test vectors hold what the mask of traces hides, so with a mask they need the role `change`.
 //!
 //! `PUT` takes `force=true`, which admits a component that was rolled back before. Answers are
 //! JSON. The answer to a refused request is `{"error": "..."}` with one of these statuses:
@@ -58,6 +65,7 @@
 //! | `events` | reports recent events |
 //! | `sessions` | the requests about sessions |
 //! | `stats` | reports metrics and counts |
+//! | `trace` | traces of sessions, recordings and faults |
 //! | `health` | answers health checks |
 //! | `upload` | receives components |
 //! | `change` | a change from its request to its line in the audit log |
@@ -80,6 +88,7 @@ mod refusal;
 mod sessions;
 mod stats;
 mod token;
+mod trace;
 mod upload;
 
 use std::fmt;
@@ -110,6 +119,7 @@ use self::token::{GeneratedFile, Token};
 use crate::audit::FileWriter;
 use crate::config::{ControlAddress, ControlConfig, ControlRole};
 use crate::server::RunningServer;
+use crate::session_trace::Mask;
 use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, SpareDescriptor, is_out_of_descriptors};
 
 /// How long a request's head may take.
@@ -142,6 +152,7 @@ pub struct ControlApi {
     listener: Listener,
     access: Arc<Access>,
     max_upload: usize,
+    mask: Mask,
     audit: Option<FileWriter>,
     token: Option<GeneratedFile>,
 }
@@ -207,7 +218,8 @@ impl ControlApi {
             ControlAddress::Unix(_) => 0,
         };
         let access = Arc::new(Access::new(clients, ConsoleSessions::new(port)));
-        Ok(Self { listener, access, max_upload: config.max_upload, audit, token })
+        let mask = Mask::new(&config.trace_mask);
+        Ok(Self { listener, access, max_upload: config.max_upload, mask, audit, token })
     }
 
     /// Returns the address at which clients reach the API, with the port that was actually bound.
@@ -223,12 +235,12 @@ impl ControlApi {
     /// Answers requests about this server's codecs and its nodes. Never returns: dropping the
     /// future stops the API. A change that was begun goes on even then.
     pub async fn serve(self, server: &RunningServer) {
-        let Self { listener, access, max_upload, audit, token: _token } = self;
+        let Self { listener, access, max_upload, mask, audit, token: _token } = self;
         if let Some(file) = audit {
             server.parts().audit.append_to(file);
         }
         server.parts().events.begin();
-        let router = codecs::routes(server, max_upload)
+        let router = codecs::routes(server, max_upload, mask)
             .layer(middleware::from_fn_with_state(Arc::clone(&access), access::authenticate))
             .merge(console::routes(access))
             .merge(health::routes(server.parts().health.clone()))

@@ -158,7 +158,7 @@ pub(super) async fn kick_many(
     change.run(kick, |_, _| Outcome::Done).await
 }
 
-fn number(id: Result<Path<u64>, PathRejection>) -> Result<SessionId, Refusal> {
+pub(super) fn number(id: Result<Path<u64>, PathRejection>) -> Result<SessionId, Refusal> {
     id.map(|Path(id)| SessionId(id)).map_err(|_| bad_request("the number of a session is a whole number"))
 }
 

@@ -43,6 +43,25 @@ impl Options {
         &self.value
     }
 
+    /// Returns the options for test vectors, as JSON: with the application's routes, and with the
+    /// text `secret` in the place of each secret.
+    pub(crate) fn recorded(&self, routes: &[Arc<str>]) -> String {
+        fn without_secrets(value: &Value) -> Value {
+            match value {
+                value if SecretReference::of(value).is_some() => Value::from("secret"),
+                Value::Object(members) => {
+                    members.iter().map(|(name, value)| (name.clone(), without_secrets(value))).collect()
+                }
+                Value::Array(items) => items.iter().map(without_secrets).collect(),
+                value => value.clone(),
+            }
+        }
+        let Value::Object(options) = &self.value else { return "{}".to_owned() };
+        // The object itself is never a reference.
+        let options = options.iter().map(|(name, value)| (name.clone(), without_secrets(value))).collect();
+        options_with_routes(options, routes)
+    }
+
     /// Reads the secrets, and adds the application's routes.
     ///
     /// # Errors

@@ -58,6 +58,13 @@ pub struct ControlConfig {
     #[serde(default = "max_upload", with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub max_upload: usize,
+    /// The names of JSON fields whose values no trace of a session shows:
+    /// `trace-mask = ["password", "token"]`. The values are hidden wherever such a field lies in a
+    /// packet, if the protocol carries JSON as text. Packets that are saved as test vectors are
+    /// complete, because they would not replay otherwise; with this key, only clients with the role
+    /// `change` get them.
+    #[serde(default)]
+    pub trace_mask: Vec<String>,
 }
 
 /// A user of this machine who may connect to the control API's Unix socket.
@@ -170,6 +177,7 @@ impl Default for ControlConfig {
             read_token_file: None,
             audit_log: None,
             max_upload: max_upload(),
+            trace_mask: Vec::new(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod codec_side;
 mod ending;
 mod timer;
 mod transport;
+mod watching;
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -36,6 +37,7 @@ use self::answered::Answered;
 use self::codec_side::CodecSide;
 use self::timer::ConnectionTimer;
 use self::transport::Transport;
+pub(super) use self::watching::{not_opened, watch_opening};
 use super::awake::AwakePlace;
 use super::deadlines::Observed;
 use super::live::Seen;
@@ -121,6 +123,7 @@ impl Connection {
         self.timer.lift_rates();
         self.codec.release();
         self.codec.report_fault();
+        self.keep_fault();
         // A client that does not read, or a handler that does not answer, cannot delay the end.
         if reason.finishes_requests() {
             let limit = self.server.config.get().drain_timeout;
@@ -128,7 +131,9 @@ impl Connection {
             let _ = time.timeout(limit, poll_fn(|cx| self.in_turn(cx, Self::poll_requests))).await;
         }
         let _ = self.close(&reason).await;
-        self.or_fault(reason)
+        let reason = self.or_fault(reason);
+        self.end_watch(&reason);
+        reason
     }
 
     /// Returns the fault of the codec as the reason if the codec has failed, and `reason`
@@ -163,6 +168,9 @@ impl Connection {
     /// Does all work that is ready. Returns `Ready` with the reason when the connection must end.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.session.register(cx);
+        if self.session.has_orders() {
+            self.take_orders();
+        }
         if self.settings.refresh(&self.listener.settings) {
             self.apply_settings();
         }
@@ -460,5 +468,6 @@ impl Drop for Connection {
         self.listener.counters.add(tally, self.transport.take_bytes());
         self.answered.count(&self.server);
         self.codec.report_fault();
+        self.keep_fault();
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Running;
 use crate::config::{ClientLimits, CodecLimits};
 use crate::session::{Group, Session, SessionId, User};
+use crate::session_trace::{Order, SessionTraces, Trace};
 
 /// How many sessions are taken out of the table at a time.
 const AT_A_TIME: usize = 256;
@@ -283,6 +285,32 @@ impl Running {
         let listed = ids.chunks(AT_A_TIME).flat_map(|ids| sessions.some(ids));
         let matching = listed.filter(|session| filter.matches(session, session.vitals().idle(now)));
         matching.map(|session| session.kick(reason)).count()
+    }
+
+    /// Returns the traces of the sessions.
+    pub(crate) fn traces(&self) -> &Arc<SessionTraces> {
+        &self.state.session_traces
+    }
+
+    /// Returns one session, if it is there.
+    pub(crate) fn session(&self, id: SessionId) -> Option<Session> {
+        self.state.sessions.get(id)
+    }
+
+    /// Lets a trace watch the sessions that match.
+    pub(crate) fn watch_matching(&self, filter: &SessionFilter, trace: &Arc<Trace>) {
+        let (sessions, now) = (&self.state.sessions, self.state.time.now());
+        let ids = sessions.ids(filter.user.as_ref(), filter.group.as_ref());
+        let listed = ids.chunks(AT_A_TIME).flat_map(|ids| sessions.some(ids));
+        let matching = listed.filter(|session| filter.matches(session, session.vitals().idle(now)));
+        matching.for_each(|session| trace.watch(&session));
+    }
+
+    /// Ends a trace, and lets the sessions that it watched go on without it.
+    pub(crate) fn end_trace(&self, trace: &Arc<Trace>) {
+        self.state.session_traces.end(trace);
+        let watched = trace.watched();
+        watched.into_iter().filter_map(|id| self.session(id)).for_each(|session| session.order(Order::Look));
     }
 
     /// Ends one session. Returns whether it is there.

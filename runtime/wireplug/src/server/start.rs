@@ -19,7 +19,8 @@ use super::reload::Reloading;
 use super::running::Running;
 use super::slots::{SlotList, Slots};
 use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
-use crate::session::Sessions;
+use crate::session::{SessionEvent, Sessions};
+use crate::session_trace::SessionTraces;
 use wireplug_connectors::RateMeter;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::listening::SpareDescriptor;
@@ -99,6 +100,13 @@ impl Server {
         let time = common.time.clone();
         let memory = MemoryBudget::new(config.max_memory);
         let awake = AwakeLimit::new(config.awake_limit(), time.now());
+        let session_traces = Arc::new(SessionTraces::default());
+        let traced = Arc::clone(&session_traces);
+        app.hooks.push(Box::new(move |session, event| {
+            if let SessionEvent::Bound(user) = event {
+                traced.bound(session, user);
+            }
+        }));
         let state = Arc::new(ServerState {
             connectors,
             connections: ConnectionLimit::new(config.max_connections),
@@ -121,6 +129,7 @@ impl Server {
             memory,
             #[cfg(feature = "control")]
             events: events.clone(),
+            session_traces,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let listening = bound.into_iter().map(|bound| bound.open(&state, &stop, &tasks)).collect();

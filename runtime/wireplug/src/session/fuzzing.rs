@@ -44,7 +44,7 @@ impl FuzzedSession {
             output,
         };
         let now = Instant::for_test(0);
-        let machine = Machine::new(codec, ShadowedSession::new(opened), wire, outbox.clone(), 0, now);
+        let machine = Machine::new(codec, ShadowedSession::new(opened), wire, outbox.clone(), 0, now, None);
         let mut session = Self { machine, outbox };
         session.settle(now);
         session

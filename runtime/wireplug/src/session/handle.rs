@@ -1,8 +1,11 @@
 //! The application's handle of a session.
 
+mod debug;
+mod operators;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Wake, Waker};
 
@@ -15,7 +18,14 @@ use super::command::Command;
 use super::queue::{Full, MessageQueue};
 use super::{ClientRequest, CloseReason, Group, Message, NameError, Outbox, Sessions, User, Vitals};
 use crate::codec::Reason;
+use crate::session_trace::Order;
 use wireplug_connectors::StartTls;
+
+/// A close was requested. The reason is in [`ApplicationState::close`].
+const CLOSE: u8 = 1;
+
+/// There are [`ApplicationState::orders`].
+const ORDERS: u8 = 2;
 
 /// The number of a session. It is unique in its process, and counts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,8 +94,8 @@ struct SessionState {
     /// outbox.
     outbox: Outbox,
     state: Mutex<ApplicationState>,
-    /// Whether a close was requested. The task then reads the reason under the lock.
-    close_wanted: AtomicBool,
+    /// What the task is to look for under the lock, such as [`CLOSE`].
+    wanted: AtomicU8,
     /// All sessions of the server.
     sessions: Sessions,
     /// Whether the handshake is over.
@@ -101,6 +111,8 @@ struct SessionState {
 struct ApplicationState {
     /// The reason for which the connection is to end, if a close was requested.
     close: Option<CloseReason>,
+    /// What the task is asked to do about traces.
+    orders: Vec<Order>,
     /// Whether the session has ended, except for responses that are still to be sent. It can no
     /// longer be bound to a user or join a group.
     leaving: bool,
@@ -186,7 +198,7 @@ impl Session {
             secured: OnceLock::new(),
             outbox,
             state: Mutex::default(),
-            close_wanted: AtomicBool::new(false),
+            wanted: AtomicU8::new(0),
             sessions,
             established: AtomicBool::new(false),
             task: AtomicWaker::new(),
@@ -395,7 +407,7 @@ impl Session {
     pub(crate) fn close(&self, reason: CloseReason) {
         let mut state = self.lock();
         state.close.get_or_insert(reason);
-        self.0.close_wanted.store(true, Ordering::Relaxed);
+        self.0.wanted.fetch_or(CLOSE, Ordering::Relaxed);
         drop(state);
         self.0.task.wake();
     }
@@ -405,23 +417,6 @@ impl Session {
     /// Returns a waker that wakes the connection's task, even if the task registers later.
     pub(crate) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0))
-    }
-
-    /// Returns what the connection's task publishes for operators.
-    pub(crate) fn vitals(&self) -> &Vitals {
-        &self.0.vitals
-    }
-
-    /// Returns whether the connection is about to end.
-    #[cfg(feature = "control")]
-    pub(crate) fn is_closing(&self) -> bool {
-        self.0.close_wanted.load(Ordering::Relaxed) || self.is_leaving() || self.is_closed()
-    }
-
-    /// Returns the settings that the application keeps with the session.
-    #[cfg(feature = "control")]
-    pub(crate) fn settings(&self) -> BTreeMap<Arc<str>, Arc<str>> {
-        self.with_profile(|profile| profile.settings.clone())
     }
 
     /// Returns the outbox: the messages that wait for the client.
@@ -455,7 +450,7 @@ impl Session {
 
     /// Returns the reason for which the connection is to end, if a close was requested.
     pub(crate) fn close_wanted(&self) -> Option<CloseReason> {
-        if !self.0.close_wanted.load(Ordering::Relaxed) {
+        if self.0.wanted.load(Ordering::Relaxed) & CLOSE == 0 {
             return None;
         }
         self.lock().close.clone()
@@ -493,25 +488,5 @@ impl Session {
     fn lock(&self) -> MutexGuard<'_, ApplicationState> {
         // Nothing that runs under this lock can leave it half done.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for ClientInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.attributes.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("ClientInfo")
-            .field("transport", &self.transport)
-            .field("address", &self.address)
-            .field("attributes", &names)
-            .finish()
-    }
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("id", &self.0.id.0)
-            .field("client", self.client())
-            .finish_non_exhaustive()
     }
 }

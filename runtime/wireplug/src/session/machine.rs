@@ -21,6 +21,7 @@
 //! | `outgoing` | has the codec encode the messages that wait in the outbox |
 //! | `handover` | moves the session to another codec or sandbox |
 //! | `sleep` | lets the session sleep without a sandbox, and wakes it |
+//! | `watching` | the observer of a session that is traced |
 
 mod effects;
 mod handover;
@@ -29,6 +30,7 @@ mod outgoing;
 mod sleep;
 mod stream;
 mod undecoded;
+mod watching;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use self::undecoded::Undecoded;
 use super::{CloseReason, Outbox, Output, Tally};
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Codec, CodecError, CodecSession as _, CpuTime, Instant, Messages, Reason, Violation};
+use crate::session_trace::Watch;
 use wireplug_base::reused::Reused;
 use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::driver::{CallError, NotAllowed, SessionDriver, StreamRules};
@@ -95,7 +98,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Creates the machine of a session that the codec has opened at `now`. The timer calls the
-    /// codec at most once in `min_timer` milliseconds.
+    /// codec at most once in `min_timer` milliseconds. `watch` watches it from the beginning.
     pub(crate) fn new(
         codec: &dyn Codec,
         codec_session: ShadowedSession,
@@ -103,6 +106,7 @@ impl Machine {
         outbox: Outbox,
         min_timer: u64,
         now: Instant,
+        watch: Option<Box<Watch>>,
     ) -> Self {
         let Wire { layout, payload, max_packet: listener_max_packet, may_start_tls, output } = wire;
         let max_packet = codec.description().max_packet(listener_max_packet);
@@ -128,6 +132,7 @@ impl Machine {
             batch: batch_of(codec),
             messages: Reused::new(),
         };
+        machine.set_watch(watch);
         machine.effects.outbox.set_max_sent_requests(codec.description().client_requests);
         if machine.driver.is_established() {
             machine.effects.establish();

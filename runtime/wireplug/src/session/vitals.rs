@@ -16,16 +16,15 @@ use wireplug_connectors::Traffic;
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     /// The URL of the listener.
+    #[cfg_attr(not(feature = "control"), allow(dead_code, reason = "only the control API shows it"))]
     pub(crate) listener: String,
     /// The name of the codec slot.
-    #[cfg_attr(not(feature = "control"), expect(dead_code, reason = "the control API shows it"))]
     pub(crate) codec: String,
 }
 
 /// The counts and the state of a session, as the last turn of its task left them.
 #[derive(Debug)]
 pub(crate) struct Vitals {
-    #[cfg_attr(not(feature = "control"), expect(dead_code, reason = "the control API shows it"))]
     origin: Arc<Origin>,
     /// When the session opened, in running time.
     opened: Instant,
@@ -125,6 +124,11 @@ impl Vitals {
     }
 
     // === the other side ===
+
+    /// Returns the name of the codec slot.
+    pub(crate) fn codec(&self) -> &str {
+        &self.origin.codec
+    }
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)

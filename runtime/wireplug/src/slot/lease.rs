@@ -36,6 +36,12 @@ impl Lease {
         &self.generation
     }
 
+    /// The options of the generation for test vectors: as JSON, with the application's routes, and
+    /// with a text in the place of each secret.
+    pub(crate) fn recorded_options(&self) -> String {
+        self.generation.options.given.recorded(&self.slot.resources.routes)
+    }
+
     /// The limits of the slot's sandboxes.
     pub(crate) fn limits(&self) -> &CodecLimits {
         &self.slot.settings.limits

@@ -14,6 +14,7 @@ mod reload;
 mod secrets;
 mod sessions;
 mod socket;
+mod trace;
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Call, CallError, NotAllowed, SessionDriver, SessionPhase};
-use crate::codec::{CodecSession, Encoded, Instant, MessageRef, Messages, Role};
+use super::{Call, CallEnd, CallError, NotAllowed, ObservedCall, SessionDriver, SessionPhase};
+use crate::codec::{CodecError, CodecSession, Encoded, Instant, MessageRef, Messages, Role};
 use wireplug_base::reused::Reused;
 
 /// What the driver does with a message before it calls the codec.
@@ -24,6 +24,9 @@ pub enum Disposition {
     /// client any more. Responses to earlier requests are still encoded.
     DropEnded,
 }
+
+/// The reason of a request that has no packet, although its codec did not refuse it.
+const NO_FORM: &[u8] = b"the protocol has no form for this request";
 
 /// Receives the packets of a batch of messages.
 pub trait PacketSink {
@@ -131,8 +134,11 @@ impl<S: CodecSession> SessionDriver<S> {
         }
         let mut encoded = Reused::<Encoded>::new();
         let encoded = encoded.get_mut();
+        self.observe(ObservedCall::Encode(messages, self.coalesces), now);
         let called = self.callee.call().encode(messages, now, encoded);
+        self.observe_returned();
         let checked = called.and_then(|()| Ok(encoded.check(messages.len())?));
+        self.observe_encoded(encoded, &checked);
         checked.map_err(|error| self.failed(error))?;
 
         let Encoded { packets, sources, refused } = &*encoded;
@@ -146,7 +152,8 @@ impl<S: CodecSession> SessionDriver<S> {
             for (index, head) in messages.heads.iter().enumerate() {
                 let has_packet = sources.binary_search(&(index as u32)).is_ok();
                 if head.role == Role::Request && !has_packet && failed.binary_search(&index).is_err() {
-                    sink.refused(index, b"the protocol has no form for this request");
+                    sink.refused(index, NO_FORM);
+                    self.observe_refused(index, NO_FORM);
                 }
             }
         }
@@ -170,6 +177,26 @@ impl<S: CodecSession> SessionDriver<S> {
         }
         failed.sort_unstable();
         failed.dedup();
-        Ok(failed)
+        self.observe_end(Ok(failed))
+    }
+
+    /// Reports the packets and refusals of a batch to the observer, or that the call has failed.
+    fn observe_encoded(&mut self, encoded: &Encoded, checked: &Result<(), CodecError>) {
+        let Some(observer) = &mut self.observer else { return };
+        if let Err(error) = checked {
+            return observer.end(CallEnd::Failed(error));
+        }
+        for (packet, source) in encoded.packets.iter().zip(&encoded.sources) {
+            observer.packet(*source as usize, packet);
+        }
+        for refusal in &encoded.refused {
+            observer.refused(refusal.message as usize, refusal.reason.as_bytes());
+        }
+    }
+
+    fn observe_refused(&mut self, message: usize, reason: &[u8]) {
+        if let Some(observer) = &mut self.observer {
+            observer.refused(message, reason);
+        }
     }
 }

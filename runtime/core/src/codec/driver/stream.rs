@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Call, CallError, SessionDriver};
+use super::{Call, CallEnd, CallError, ObservedCall, SessionDriver};
 use crate::codec::{CodecError, CodecSession, Event, Instant, Kind, Next, Violation};
 use crate::framing::{Payload, SplitError};
 
@@ -40,11 +40,28 @@ impl<S: CodecSession> SessionDriver<S> {
         bytes: &Arc<Vec<u8>>,
         rules: StreamRules,
         now: Instant,
-        mut take: impl FnMut(usize, Event<'_>),
+        take: impl FnMut(usize, Event<'_>),
     ) -> Result<Cut, CallError> {
         self.allow(Call::DecodeStream)?;
         self.frames.clear();
+        self.observe(ObservedCall::Stream(bytes), now);
+        let cut = self.cut(bytes, rules, now, take);
+        if let (Some(observer), Ok(cut)) = (&mut self.observer, &cut) {
+            observer.end(CallEnd::Cut(cut, &self.frames.ends));
+            return Ok(cut.clone());
+        }
+        self.observe_end(cut)
+    }
+
+    fn cut(
+        &mut self,
+        bytes: &Arc<Vec<u8>>,
+        rules: StreamRules,
+        now: Instant,
+        mut take: impl FnMut(usize, Event<'_>),
+    ) -> Result<Cut, CallError> {
         let called = self.callee.call().decode_stream(bytes, now, &mut self.frames);
+        self.observe_returned();
         let checked = called.and_then(|()| {
             self.frames.check(bytes.len())?;
             Ok(self.check_about_rest()?)
@@ -55,7 +72,7 @@ impl<S: CodecSession> SessionDriver<S> {
         let bad = self.frames.first_bad(bytes, rules.payload, rules.max_packet);
         let good = bad.as_ref().map_or(packets, |(index, _)| *index);
         std::mem::swap(&mut self.events, &mut self.frames.events);
-        self.take_events(Ok(()), packets + 1, now, |packet, event| {
+        self.apply_events(Ok(()), packets + 1, now, |packet, event| {
             // What the codec makes of a packet that the client may not send does not count.
             if packet < good || (bad.is_none() && packet == packets) {
                 take(packet, event);
@@ -146,6 +163,7 @@ impl<S: CodecSession> SessionDriver<S> {
     ) -> Result<(), CallError> {
         self.allow(Call::Secured)?;
         self.tls_begins = false;
+        self.observe(ObservedCall::Secured(attributes), now);
         let called = self.callee.call().secured(attributes, now, &mut self.events);
         self.take_events(called, 1, now, take)
     }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod parse;
+mod record;
 mod replay;
 mod stream;
 mod syntax;

@@ -29,7 +29,7 @@ fn a_wrong_line_is_reported_with_what_is_allowed() {
     assert_last_line_is_wrong(&[
         (
             "nonsense",
-            "\"nonsense\" is no step: there are options, session, at, in, stream, secured, answer, abandon, tick, out, \
+            "\"nonsense\" is no step: there are options, seed, clock, max-packet, state, session, at, in, stream, secured, answer, abandon, tick, out, \
              farewell, handoff, class and share",
         ),
         ("\"in\"", "a line begins with a bare word"),

@@ -8,6 +8,7 @@
 mod sleep;
 mod swap;
 mod wake_wait;
+mod watching;
 
 use std::task::Context;
 
@@ -54,6 +55,8 @@ pub(super) struct CodecSide {
     waits: bool,
     /// Whether the fault of the codec has been reported to its generation.
     fault_is_reported: bool,
+    /// Whether the fault of the codec has been kept for operators.
+    fault_is_kept: bool,
 }
 
 impl CodecSide {
@@ -81,6 +84,7 @@ impl CodecSide {
             secured: None,
             waits: false,
             fault_is_reported: false,
+            fault_is_kept: false,
         }
     }
 
@@ -104,6 +108,9 @@ impl CodecSide {
     /// Charges the CPU time of the codec's calls in this turn. If the session has been over its
     /// budget for too long, it fails, and the next turn ends the connection.
     pub(super) fn end_turn(&mut self, cx: &Context<'_>) {
+        if self.machine.is_watched() {
+            self.end_watched_turn();
+        }
         let spent = self.sleep.end_turn(self.machine.take_cpu_time(self.budget.measures()));
         self.session.vitals().add_codec_time(spent.total());
         if let Err(error) = self.budget.end_turn(spent) {

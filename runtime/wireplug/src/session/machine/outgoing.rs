@@ -62,7 +62,10 @@ impl Machine {
             Sharing::Apart => Shared::Apart,
         };
         match shared {
-            Shared::Packets(packets) => self.put_packets(&packets),
+            Shared::Packets(packets) => {
+                self.put_packets(&packets);
+                self.report_shared(&push.message.route, &packets);
+            }
             Shared::Apart => {
                 let batch = Arc::make_mut(self.messages.get_mut());
                 batch.clear();

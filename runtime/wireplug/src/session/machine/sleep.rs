@@ -112,6 +112,7 @@ impl Machine {
             };
             if self.effects.outbox.take_push(&push) && !self.drops_push(&push.message) {
                 self.put_packets(&packets);
+                self.report_shared(&push.message.route, &packets);
             }
         }
         false

@@ -124,7 +124,7 @@ impl Rig {
         let calls = Calls::default();
         let scripted = ShadowedSession::new(Box::new(ScriptedSession::new(&setup, &calls)));
         let machine =
-            Machine::new(&ScriptedCodec::new(&setup), scripted, wire, outbox, setup.min_timer, at(0));
+            Machine::new(&ScriptedCodec::new(&setup), scripted, wire, outbox, setup.min_timer, at(0), None);
         Self { machine, session, calls }
     }
 

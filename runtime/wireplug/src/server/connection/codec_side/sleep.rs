@@ -167,9 +167,12 @@ impl CodecSide {
         }
         let Some(state) = self.machine.saved() else { return true };
         let generation = self.lease.generation();
-        match generation.wake(self.peer_of(generation), &state, now) {
+        let peer = self.peer_of(generation);
+        let seed = peer.random_seed;
+        match generation.wake(peer, &state, now) {
             Ok(session) => {
                 self.machine.wake(session);
+                self.machine.restored(&seed, now);
                 self.publish_codec();
                 // From now on its calls are measured if its budget wants that.
                 self.machine.take_cpu_time(self.budget.measures());

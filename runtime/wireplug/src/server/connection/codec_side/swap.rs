@@ -86,8 +86,11 @@ impl CodecSide {
             self.report_fault_to(Generation::leave_fault);
             error.to_string()
         })?;
-        let restored = to.restore(self.peer_of(to), &state, now);
-        self.machine.replace_codec(&**to, restored.map_err(|error| error.to_string())?, now);
+        let peer = self.peer_of(to);
+        let seed = peer.random_seed;
+        let restored = to.restore(peer, &state, now).map_err(|error| error.to_string())?;
+        self.machine.restored(&seed, now);
+        self.machine.replace_codec(&**to, restored, now);
         to.moved_in(start.elapsed());
         self.share_encodings_of(to);
         Ok(())
@@ -101,9 +104,13 @@ impl CodecSide {
         let now = self.now();
         let generation = Arc::clone(self.lease.generation());
         let peer = self.peer_of(&generation);
+        let seed = peer.random_seed;
         let renewed = self.machine.save().and_then(|state| generation.renew(peer, &state, now));
         match renewed {
-            Ok(renewed) => self.machine.renew(renewed),
+            Ok(renewed) => {
+                self.machine.renew(renewed);
+                self.machine.restored(&seed, now);
+            }
             Err(error) => {
                 limited!(DEBUG, %error, "a sandbox is nearly full, and the session cannot leave it");
             }
