@@ -2,7 +2,7 @@
 //! of a node.
 //!
 //! A warning is logged 30 days, 7 days and 1 day before a certificate expires, and once it has
-//! expired.
+//! expired. A list of revoked certificates is replaced often, so only its end is logged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,8 +23,13 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{CertificateError, Error, RootCertStore};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use x509_cert::crl::CertificateList;
+use x509_cert::der::Decode as _;
 
 const DAY: u64 = 24 * 3600;
+
+/// The key of the configuration that names the lists of revoked certificates.
+pub(crate) const CLIENT_CRL: &str = "client-crl";
 
 /// How long before a certificate expires each warning is logged, in seconds. Programs that renew
 /// certificates do so about 30 days before they expire.
@@ -123,7 +128,7 @@ impl Certificates {
         let mut next = None;
         for (user, entries) in &mut *self.by_user() {
             for (expiry, warned) in entries {
-                let due = due(expiry.expires, now);
+                let due = due(expiry, now);
                 if due > *warned {
                     *warned = due;
                     warn(user, expiry, now);
@@ -148,14 +153,21 @@ impl Certificates {
 
 /// Returns how many warnings are due for a certificate, including the one for an expired
 /// certificate.
-fn due(expires: u64, now: u64) -> usize {
+fn due(Expiry { key, expires, .. }: &Expiry, now: u64) -> usize {
     let left = expires.saturating_sub(now);
-    WARNINGS.iter().filter(|before| left <= **before).count() + usize::from(expires < now)
+    let before = match *key {
+        CLIENT_CRL => WARNINGS.len(),
+        _ => WARNINGS.iter().filter(|before| left <= **before).count(),
+    };
+    before + usize::from(*expires < now)
 }
 
 fn warn(used_by: &str, Expiry { key, file, expires }: &Expiry, now: u64) {
     let file = file.display();
     if *expires >= now {
+        if *key == CLIENT_CRL {
+            return;
+        }
         let left = left(expires - now);
         warn!(used_by, key, %file, left, "a certificate expires soon: renew it");
         return;
@@ -163,6 +175,12 @@ fn warn(used_by: &str, Expiry { key, file, expires }: &Expiry, now: u64) {
     let warning = format!("{file}: the certificate expired {} ago", left(now - expires));
     match *key {
         "certificate" => warn!(url = used_by, warning, "TLS clients will refuse this server"),
+        CLIENT_CRL => warn!(
+            url = used_by,
+            %file,
+            expired = left(now - expires),
+            "a list of revoked certificates is out of date: what was revoked since is let in; get the current list"
+        ),
         "certificate-file" => warn!(used_by, warning, "servers will refuse this node"),
         // The library does not check whether a root has expired, so it still accepts what the root
         // issued.
@@ -191,6 +209,13 @@ pub fn expires(certificate: &CertificateDer<'static>) -> Option<u64> {
         CertificateError::ExpiredContext { not_after, .. } => Some(not_after.as_secs()),
         _ => None,
     }
+}
+
+/// Returns when a list of revoked certificates is out of date, in seconds since 1970, or `None` if
+/// the list does not say it.
+pub(crate) fn list_expires(list: &[u8]) -> Option<u64> {
+    let list = CertificateList::from_der(list).ok()?;
+    Some(list.tbs_cert_list.next_update?.to_unix_duration().as_secs())
 }
 
 /// Returns in how many days a certificate becomes valid, or `None` if its validity has begun
@@ -262,6 +287,16 @@ mod tests {
         assert_eq!(certificates.by_user()["u"][0].1, 4);
         certificates.set("u", vec![Expiry { expires: NEVER, ..expiry }]);
         assert_eq!(certificates.by_user()["u"][0].1, 0);
+    }
+
+    #[test]
+    fn a_list_of_revoked_certificates_is_warned_of_only_when_it_is_out_of_date() {
+        let expiry = Expiry { key: CLIENT_CRL, file: "c.pem".into(), expires: 100 };
+        let certificates = Certificates::default();
+        certificates.0.by_user.lock().unwrap().insert("u".to_owned(), vec![(expiry, 0)]);
+        let warned = |now| (certificates.warn(now), certificates.by_user()["u"][0].1);
+        assert_eq!(warned(100), (Some(101), 3), "nothing is logged yet");
+        assert_eq!(warned(101), (None, 4));
     }
 
     #[test]

@@ -28,6 +28,14 @@ pub struct TlsConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub client_ca: Option<PathBuf>,
+    /// A PEM file with lists of the client certificates that were revoked (CRLs, RFC 5280); a path
+    /// relative to the configuration file. It must have the current list of each authority in
+    /// `client-ca`, and of each authority below them that issues certificates: a certificate whose
+    /// issuer has no list here is refused. A list that is out of date is still used, because
+    /// refusing all clients would be worse; the log says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub client_crl: Option<PathBuf>,
     /// Whether a client may connect without a certificate, if `client-ca` is set. By default, every
     /// client needs one. Codec and application see the subject of the certificate as the attribute
     /// `tls-client-subject`, and its SHA-256 as `tls-client-sha256`.
@@ -44,13 +52,20 @@ impl TlsConfig {
     /// Creates a configuration with a certificate and its key, without certificates of clients.
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         let (certificate, key) = (certificate.into(), key.into());
-        Self { certificate, key, client_ca: None, client_certificates: None, starttls: false }
+        Self {
+            certificate,
+            key,
+            client_ca: None,
+            client_crl: None,
+            client_certificates: None,
+            starttls: false,
+        }
     }
 
-    /// Returns the files: the certificate, the key, and the root certificates of clients, if there
-    /// are any.
+    /// Returns the files: the certificate, the key, and the root certificates of clients and the
+    /// lists of those that were revoked, if there are any.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        [&self.certificate, &self.key].into_iter().chain(&self.client_ca)
+        [&self.certificate, &self.key].into_iter().chain(&self.client_ca).chain(&self.client_crl)
     }
 
     /// Returns the same configuration with its relative paths joined to `directory`.
@@ -59,6 +74,7 @@ impl TlsConfig {
             certificate: directory.join(&self.certificate),
             key: directory.join(&self.key),
             client_ca: self.client_ca.as_ref().map(|path| directory.join(path)),
+            client_crl: self.client_crl.as_ref().map(|path| directory.join(path)),
             client_certificates: self.client_certificates,
             starttls: self.starttls,
         }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio_tungstenite::tungstenite::http::{Method, StatusCode};
+
 /// The health of a server. A clone is the same health.
 ///
 /// The server sets it, and whoever answers health checks reads it: `/livez` is answered with 200 as
@@ -27,6 +29,20 @@ pub struct HealthAnswer {
     pub is_good: bool,
     /// The body: `ok`, or why the server is not ready.
     pub text: String,
+}
+
+impl HealthAnswer {
+    /// The methods of a health check, for the header field `Allow`.
+    pub const ALLOW: &'static str = "GET, HEAD, OPTIONS";
+
+    /// Returns the status of the answer to a request with this method: 200, 503, or 405.
+    pub fn status(&self, method: &Method) -> StatusCode {
+        match *method {
+            Method::GET | Method::HEAD if !self.is_good => StatusCode::SERVICE_UNAVAILABLE,
+            Method::GET | Method::HEAD | Method::OPTIONS => StatusCode::OK,
+            _ => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
 }
 
 impl Health {
@@ -89,5 +105,18 @@ mod tests {
         assert_eq!(ready(), says(false, "the server is stopping"));
         assert!(health.answer("/livez").is_some_and(|answer| answer.is_good));
         assert_eq!(health.answer("/livez/"), None);
+    }
+
+    #[test]
+    fn the_status_depends_on_the_method() {
+        let status = |is_good, method| {
+            let answer = HealthAnswer { is_good, text: String::new() };
+            answer.status(&method).as_u16()
+        };
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!([status(true, method.clone()), status(false, method)], [200, 503]);
+        }
+        assert_eq!([status(true, Method::OPTIONS), status(false, Method::OPTIONS)], [200, 200]);
+        assert_eq!([status(true, Method::POST), status(false, Method::DELETE)], [405, 405]);
     }
 }

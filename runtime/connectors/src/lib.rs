@@ -14,6 +14,7 @@
 //! | [`memory`] | streams within the process |
 //! | `shm` | shared memory between processes (feature `shm`, Linux) |
 //! | `bind`, `dead_peers`, `accept_errors` | the code that listeners of the operating system share: binding, detecting vanished peers, handling errors of accept |
+//! | `socket_buffers` | the sizes of the kernel's buffers for a client |
 //! | `proxy` | the PROXY header, by which a load balancer reports a client's address |
 //! | `forwarded` | the header fields by which HTTP proxies report it |
 //! | `health` | the answers to health checks |
@@ -22,6 +23,7 @@
 //! | `rate_wait` | the wait of a reader whose client is over its rates |
 //! | `meter` | the rates that a client is held to |
 //! | `tls` | TLS over a stream |
+//! | `turn_away` | how the server turns away clients that speak HTTP |
 //! | `upgrade`, `websocket`, `frames` | WebSocket: its upgrade, its messages, the bounds of its frames |
 //! | `http` | an answer for HTTP clients that connect to the wrong port |
 //! | `socketio` | Socket.IO 4; with the feature `socketio` |
@@ -49,10 +51,12 @@ pub mod running_time;
 #[cfg(all(feature = "shm", target_os = "linux"))]
 pub mod shm;
 mod socket;
+mod socket_buffers;
 #[cfg(feature = "socketio")]
 mod socketio;
 mod tcp;
 mod tls;
+mod turn_away;
 mod udp;
 mod unix;
 mod upgrade;
@@ -78,6 +82,7 @@ pub use self::socket::{ByteStream, CloseCode, Lost, MessageSocket, Socket, Traff
 #[cfg(feature = "socketio")]
 pub use self::socketio::SocketIoServer;
 pub use self::tcp::Tcp;
+pub use self::turn_away::{TurnAway, TurnedAway};
 pub use self::udp::{AddressCheck, MaxDatagramError, Udp, UdpOptions};
 pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl, UrlError};
@@ -258,6 +263,10 @@ pub struct Incoming {
     ///
     /// An error of any other kind is an error of the socket.
     pub open: BoxFuture<'static, io::Result<Opened>>,
+    /// For a transport that can answer a client whom the server turns away: `open` asks it for the
+    /// server's decision, answers the client, and returns an error. `None` for other transports:
+    /// the connection of such a client is just closed.
+    pub turn_away: Option<TurnAway>,
 }
 
 /// A client that is ready to send packets.
@@ -352,6 +361,12 @@ pub struct ListenOptions {
     pub tls: Option<TlsConfig>,
     /// The settings for WebSocket connections.
     pub websocket: WebSocketConfig,
+    /// The size in bytes of the kernel's buffer for what comes from each client. Zero: the kernel
+    /// chooses.
+    pub receive_buffer: usize,
+    /// The size in bytes of the kernel's buffer for what goes to each client. Zero: the kernel
+    /// chooses.
+    pub send_buffer: usize,
     /// Records when the certificates for TLS expire.
     pub certificates: Certificates,
     /// The clock with which the deadlines of clients are measured.
@@ -374,6 +389,8 @@ impl Default for ListenOptions {
             rate: RateLimits::default(),
             tls: None,
             websocket: WebSocketConfig::default(),
+            receive_buffer: 0,
+            send_buffer: 0,
             certificates: Certificates::default(),
             time: RunningTime::default(),
             health: Health::default(),

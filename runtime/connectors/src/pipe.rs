@@ -122,7 +122,7 @@ impl Connector for Pipe {
                 }
             };
             let open = open(input, first.to_vec(), self.output.clone(), self.options, turn).boxed();
-            Ok(Incoming { address: String::new(), behind_proxy: false, open })
+            Ok(Incoming { address: String::new(), behind_proxy: false, open, turn_away: None })
         }
         .boxed()
     }

@@ -2,11 +2,12 @@
 //! protocol directly, WebSocket, or either of them.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use tokio::io::AsyncReadExt as _;
 
 use super::prefixed_stream::PrefixedStream;
+use super::turn_away::TurnAway;
 use super::upgrade::HttpRules;
 use super::{ByteStream, Opened, Socket, SocketKinds, websocket};
 
@@ -44,14 +45,16 @@ impl Protocol {
     }
 
     /// Prepares a client up to its first packet. `transport` is the name of the transport that
-    /// carries the stream, and `peer` is the address from which it comes.
+    /// carries the stream, and `peer` is the address from which it comes. A client that opens a
+    /// WebSocket may be turned away.
     pub(super) async fn open<S: ByteStream + 'static>(
         self,
         mut stream: PrefixedStream<S>,
         transport: &'static str,
         max_message: usize,
         rules: &HttpRules,
-        peer: IpAddr,
+        peer: SocketAddr,
+        turn_away: &TurnAway,
     ) -> io::Result<Opened> {
         let upgrades = match self {
             Protocol::Stream => false,
@@ -59,7 +62,7 @@ impl Protocol {
             Protocol::Hybrid => begins_with_upgrade(&mut stream).await?,
         };
         if upgrades {
-            return websocket::open(stream, max_message, rules, peer).await;
+            return websocket::open(stream, max_message, rules, peer, turn_away).await;
         }
         let meter = Some(stream.meter().clone());
         let socket = Socket::Stream(Box::new(stream));

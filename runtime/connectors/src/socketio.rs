@@ -14,6 +14,7 @@
 //! | `peer` | a client: its session, and its transport |
 //! | `transport`, `polling` | the transports of frames: WebSocket, or requests |
 //! | `http`, `held`, `query`, `origins` | HTTP connections and requests |
+//! | `room` | how many HTTP connections there may be |
 //!
 //! The memory of a session does not grow with what its client sends. WebSocket messages are read
 //! when the session's task wants the next one. A request with packets is answered when the task has
@@ -27,6 +28,7 @@ mod packet;
 mod peer;
 mod polling;
 mod query;
+mod room;
 mod session;
 mod transport;
 
@@ -39,14 +41,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::http::{Front, Rules};
 use self::origins::Origins;
 use self::polling::Sessions;
+use self::room::Room;
+use super::bind::TcpListeners;
 use super::dead_peers::DeadPeers;
+use super::socket_buffers::SocketBuffers;
 use super::{BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds, bind};
 
 /// The largest number of clients that wait to be accepted. Further clients are refused.
@@ -74,10 +78,11 @@ pub struct SocketIoServer {
 
 /// The state of a listener.
 struct Listening {
-    listener: TcpListener,
+    listener: TcpListeners,
     front: Arc<Front>,
     newcomers: mpsc::Receiver<Incoming>,
     dead_peers: DeadPeers,
+    buffers: SocketBuffers,
     _alive: Arc<Alive>,
 }
 
@@ -130,8 +135,8 @@ impl Connector for SocketIoServer {
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
-            let listener = bind::tcp(&self.address).await?;
-            self.address = listener.local_addr().context("it does not know its address")?.into();
+            let listener = TcpListeners::bind(&self.address).await?;
+            self.address = listener.address(&self.address).context("it does not know its address")?;
 
             let stopped = CancellationToken::new();
             let alive = Arc::new(Alive(stopped.clone().drop_guard()));
@@ -142,27 +147,30 @@ impl Connector for SocketIoServer {
                 alive: Arc::downgrade(&alive),
                 stopped,
                 rules: Rules::new(options),
-                connections: Arc::new(Semaphore::new(CONNECTIONS * options.max_connections)),
+                connections: Room::new(CONNECTIONS * options.max_connections),
             };
-            let dead_peers = DeadPeers::of(options);
+            let (dead_peers, buffers) = (DeadPeers::of(options), SocketBuffers::of(options));
             let front = Arc::new(front);
-            self.listening = Some(Listening { listener, front, newcomers, dead_peers, _alive: alive });
+            self.listening =
+                Some(Listening { listener, front, newcomers, dead_peers, buffers, _alive: alive });
             Ok(())
         }
         .boxed()
     }
 
     fn update(&mut self, options: &ListenOptions) -> Result<(), BoxError> {
-        if let Some(Listening { front, dead_peers, .. }) = &mut self.listening {
+        if let Some(Listening { front, dead_peers, buffers, .. }) = &mut self.listening {
             *front = Arc::new(Front { rules: Rules::new(options), ..Front::clone(front) });
+            front.connections.set_max(CONNECTIONS * options.max_connections);
             *dead_peers = DeadPeers::of(options);
+            *buffers = SocketBuffers::of(options);
         }
         Ok(())
     }
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let Listening { listener, front, newcomers, dead_peers, .. } =
+            let Listening { listener, front, newcomers, dead_peers, buffers, .. } =
                 self.listening.as_mut().ok_or(io::ErrorKind::NotConnected)?;
             loop {
                 tokio::select! {
@@ -170,6 +178,7 @@ impl Connector for SocketIoServer {
                     accepted = listener.accept() => {
                         let (stream, address) = accepted?;
                         dead_peers.watch(&stream);
+                        buffers.set(&stream);
                         Arc::clone(front).take(stream, bind::of_client(address));
                     }
                 }

@@ -17,12 +17,15 @@ use tokio::net::{TcpListener, TcpStream};
 use super::dead_peers::DeadPeers;
 use super::prefixed_stream::PrefixedStream;
 use super::proxy::{self, contains};
+use super::socket_buffers::SocketBuffers;
 use super::tls::{Tls, Watch};
+use super::turn_away::TurnAway;
 use super::upgrade::HttpRules;
 use super::{
     BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
     Secured, SocketKinds, StartTls, bind,
 };
+use crate::bind::TcpListeners;
 use crate::config::TlsConfig;
 use crate::running_time::RunningTime;
 
@@ -39,7 +42,7 @@ pub struct Tcp {
     protocol: Protocol,
     encrypted: bool,
     address: HostPort,
-    listener: Option<TcpListener>,
+    listener: Option<TcpListeners>,
     /// The files of TLS. The watch reloads them when they change.
     files: Option<(TlsConfig, Watch)>,
     /// The settings for each connection.
@@ -59,6 +62,7 @@ struct Terms {
     /// TLS to which a client can switch later.
     starttls: Option<Tls>,
     dead_peers: DeadPeers,
+    buffers: SocketBuffers,
     time: RunningTime,
 }
 
@@ -84,7 +88,7 @@ impl Tcp {
     /// Returns an error if the system does not report the listener's address.
     pub fn over(protocol: Protocol, listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?.into();
-        Ok(Self { listener: Some(listener), ..Self::new(protocol, address) })
+        Ok(Self { listener: Some(TcpListeners::from(listener)), ..Self::new(protocol, address) })
     }
 }
 
@@ -116,8 +120,8 @@ impl Connector for Tcp {
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             if self.listener.is_none() {
-                let listener = bind::tcp(&self.address).await?;
-                self.address = listener.local_addr().context("it does not know its address")?.into();
+                let listener = TcpListeners::bind(&self.address).await?;
+                self.address = listener.address(&self.address).context("it does not know its address")?;
                 self.listener = Some(listener);
             }
             self.update(options)
@@ -149,7 +153,7 @@ impl Connector for Tcp {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let listener = self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            let listener = self.listener.as_mut().ok_or(io::ErrorKind::NotConnected)?;
             let (stream, address) = listener.accept().await?;
             Ok(incoming(stream, address, self.terms.clone()))
         }
@@ -173,6 +177,7 @@ impl Terms {
             tls: None,
             starttls: None,
             dead_peers: DeadPeers::of(options),
+            buffers: SocketBuffers::of(options),
             time: options.time.clone(),
         }
     }
@@ -184,13 +189,16 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
     // that.
     let _ = stream.set_nodelay(true);
     terms.dead_peers.watch(&stream);
+    terms.buffers.set(&stream);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     let address = bind::of_client(address);
     let sends_header = contains(&terms.proxies, address.ip());
     let behind_proxy = sends_header || terms.http.trusts(address.ip());
-    let open = open(stream, address, sends_header, terms).boxed();
-    Incoming { address: address.to_string(), behind_proxy, open }
+    let turn_away = TurnAway::default();
+    let answers = terms.protocol.listens_first().then(|| turn_away.clone());
+    let open = open(stream, address, sends_header, turn_away, terms).boxed();
+    Incoming { address: address.to_string(), behind_proxy, open, turn_away: answers }
 }
 
 /// Runs the layers of a connection, from the socket up to the protocol.
@@ -198,6 +206,7 @@ async fn open(
     stream: TcpStream,
     address: SocketAddr,
     sends_header: bool,
+    turn_away: TurnAway,
     terms: Terms,
 ) -> io::Result<Opened> {
     let Terms { protocol, first_byte_timeout, max_message, rate, http, tls, starttls, time, .. } = terms;
@@ -208,13 +217,13 @@ async fn open(
     }
     let client = if sends_header { proxy::read_header(&mut stream).await? } else { None };
     // The address that HTTP proxies are known by.
-    let peer = client.unwrap_or(address).ip();
+    let peer = client.unwrap_or(address);
     if sends_header && tls.is_none() && protocol.listens_first() {
         // The first byte came from the load balancer, so the client's own is still to come.
         stream.first_byte(first_byte_timeout, &time).await?;
     }
     let Some(tls) = tls else {
-        let mut opened = protocol.open(stream, "tcp", max_message, &http, peer).await?;
+        let mut opened = protocol.open(stream, "tcp", max_message, &http, peer, &turn_away).await?;
         if let Some(tls) = starttls {
             opened.attributes.push((StartTls::ATTRIBUTE.to_owned(), "offered".to_owned()));
             opened.starttls = Some(start_tls(tls, first_byte_timeout, time));
@@ -223,7 +232,7 @@ async fn open(
     };
     let (stream, mut attributes) = tls.accept(stream, first_byte_timeout, &time).await?;
     let stream = PrefixedStream::above(stream, meter);
-    let opened = protocol.open(stream, "tcp", max_message, &http, peer).await?;
+    let opened = protocol.open(stream, "tcp", max_message, &http, peer, &turn_away).await?;
     attributes.extend(opened.attributes);
     let client = opened.client.or(client.map(|client| client.to_string()));
     Ok(Opened { client, attributes, ..opened })

@@ -125,7 +125,7 @@ impl Connector for Unix {
             let socket = self.listening.as_ref().ok_or(io::ErrorKind::NotConnected)?;
             let stream = socket.accept().await?;
             let open = async { open(stream) }.boxed();
-            Ok(Incoming { address: String::new(), behind_proxy: false, open })
+            Ok(Incoming { address: String::new(), behind_proxy: false, open, turn_away: None })
         }
         .boxed()
     }

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Method, Version};
 use super::http::{self, MAX_HEAD, Status};
 use super::prefixed_stream::PrefixedStream;
 use super::proxy::contains;
+use super::turn_away::{RETRY_AFTER, TurnAway, TurnedAway};
 use super::{ByteStream, Health, HealthAnswer, ListenOptions, forwarded, tls};
 use crate::config::WebSocketConfig;
 
@@ -24,7 +25,10 @@ use crate::config::WebSocketConfig;
 const UPGRADES: &[(&str, &str)] = &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
 
 /// The headers of the answer to a request with another method.
-const ALLOWS: &[(&str, &str)] = &[("Allow", "GET, HEAD, OPTIONS")];
+const ALLOWS: &[(&str, &str)] = &[("Allow", HealthAnswer::ALLOW)];
+
+/// The headers of the answer to a client that may come back later.
+const RETRIES: &[(&str, &str)] = &[("Retry-After", RETRY_AFTER)];
 
 /// The attributes of a client, as names and values.
 type Attributes = Vec<(String, String)>;
@@ -63,15 +67,16 @@ struct Refusal {
     why: String,
 }
 
-/// Upgrades a stream from this address to WebSocket.
+/// Upgrades a stream from this address to WebSocket, unless the server turns the client away.
 pub(super) async fn upgrade<S: ByteStream>(
     stream: &mut PrefixedStream<S>,
     rules: &HttpRules,
-    peer: IpAddr,
+    peer: SocketAddr,
+    turn_away: &TurnAway,
 ) -> io::Result<Accepted> {
     let (head, whole) = read_head(stream).await?;
     let accepted = if whole {
-        accept(&head, rules, peer)
+        accept(&head, rules, peer, turn_away)
     } else {
         let what = format!("its head has more than {MAX_HEAD} bytes");
         Err(Refusal::bad(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, what))
@@ -120,7 +125,12 @@ async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<
 }
 
 /// Returns the response to a request and what the request brings, or the refusal.
-fn accept(head: &[u8], rules: &HttpRules, peer: IpAddr) -> Result<(Vec<u8>, Accepted), Refusal> {
+fn accept(
+    head: &[u8],
+    rules: &HttpRules,
+    peer: SocketAddr,
+    turn_away: &TurnAway,
+) -> Result<(Vec<u8>, Accepted), Refusal> {
     let (length, request) = http::parse(head).map_err(|(status, why)| Refusal::bad(status, why))?;
     let HttpRules { config: rules, health } = rules;
     if rules.health
@@ -128,7 +138,11 @@ fn accept(head: &[u8], rules: &HttpRules, peer: IpAddr) -> Result<(Vec<u8>, Acce
     {
         return Err(Refusal::probe(request.method(), answer));
     }
-    let client = forwarded::client(request.headers(), rules.forwarded_header, peer, &rules.trusted_proxies);
+    let proxies = &rules.trusted_proxies;
+    let client = forwarded::client(request.headers(), rules.forwarded_header, peer.ip(), proxies);
+    if let Some(turned_away) = turn_away.decide(&client.unwrap_or(peer).to_string()) {
+        return Err(Refusal::turned_away(turned_away));
+    }
     let mut response = create_response(&check(&request)?).map_err(Refusal::from)?;
     if length < head.len() {
         // The client must wait for the answer (section 4.1).
@@ -241,14 +255,16 @@ impl Refusal {
     }
 
     /// Answers a health check. It ends as if the client had closed, which is no line in the log.
-    fn probe(method: &Method, HealthAnswer { is_good, text }: HealthAnswer) -> Self {
-        let (status, headers) = match *method {
-            Method::GET | Method::HEAD if is_good => (Status::OK, &[][..]),
-            Method::GET | Method::HEAD => (Status::SERVICE_UNAVAILABLE, &[][..]),
-            Method::OPTIONS => (Status::OK, ALLOWS),
-            _ => (Status::METHOD_NOT_ALLOWED, ALLOWS),
-        };
-        Self { status, headers, kind: io::ErrorKind::UnexpectedEof, why: text }
+    fn probe(method: &Method, answer: HealthAnswer) -> Self {
+        let status = answer.status(method);
+        Self { status, headers: ALLOWS, kind: io::ErrorKind::UnexpectedEof, why: answer.text }
+    }
+
+    /// Answers a client that the server turns away.
+    fn turned_away(TurnedAway { is_temporary, why }: TurnedAway) -> Self {
+        let (status, headers) =
+            if is_temporary { (Status::SERVICE_UNAVAILABLE, RETRIES) } else { (Status::FORBIDDEN, &[][..]) };
+        Self { headers, ..Self::forbidden(status, why) }
     }
 
     /// Answers the client, and returns the error for the log. `request` is the part of the request

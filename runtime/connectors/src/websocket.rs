@@ -6,7 +6,7 @@
 
 use std::future::Future as _;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::prefixed_stream::PrefixedStream;
+use super::turn_away::TurnAway;
 use super::upgrade::{HttpRules, upgrade};
 use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
 
@@ -45,9 +46,10 @@ pub(super) async fn open<S: ByteStream + 'static>(
     mut stream: PrefixedStream<S>,
     max_message: usize,
     rules: &HttpRules,
-    peer: IpAddr,
+    peer: SocketAddr,
+    turn_away: &TurnAway,
 ) -> io::Result<Opened> {
-    let (attributes, client) = upgrade(&mut stream, rules, peer).await?;
+    let (attributes, client) = upgrade(&mut stream, rules, peer, turn_away).await?;
     let client = client.map(|client| client.to_string());
     let meter = Some(stream.meter().clone());
     let mut socket = over(stream, max_message).await;
@@ -300,7 +302,6 @@ fn into_io(error: Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
 
     use std::future::poll_fn;
 
@@ -341,6 +342,10 @@ mod tests {
         }
     }
 
+    fn peer() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 1))
+    }
+
     /// Messages that are sent together become separate frames in one write.
     #[tokio::test]
     async fn a_batch_is_one_write_of_many_frames() {
@@ -348,7 +353,7 @@ mod tests {
         let (tell, mut writes) = mpsc::unbounded_channel();
         let rules = HttpRules::new(&ListenOptions::default());
         let upgrade =
-            open(PrefixedStream::new(Counted(server, tell)), 1000, &rules, Ipv4Addr::LOCALHOST.into());
+            open(PrefixedStream::new(Counted(server, tell)), 1000, &rules, peer(), &TurnAway::default());
         let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
         let (mut client, _) = client.expect("it upgrades");
         let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
@@ -376,7 +381,7 @@ mod tests {
     async fn a_pong_does_not_come_into_a_message() {
         let (client, server) = duplex(64);
         let rules = HttpRules::new(&ListenOptions::default());
-        let upgrade = open(PrefixedStream::new(server), 1000, &rules, Ipv4Addr::LOCALHOST.into());
+        let upgrade = open(PrefixedStream::new(server), 1000, &rules, peer(), &TurnAway::default());
         let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
         let (mut client, _) = client.expect("it upgrades");
         let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {

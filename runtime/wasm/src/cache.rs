@@ -80,6 +80,10 @@ impl Key {
         Self(format!("{}-{:016x}", Digest::of(name.as_bytes()), 0))
     }
 
+    fn of_component(digest: &str) -> Self {
+        Self(format!("{digest}-{:016x}", 1))
+    }
+
     /// Returns whether a file's name is that of an entry.
     fn is_name(name: &[u8]) -> bool {
         name.len() == 81 && name[64] == b'-' && name.iter().all(|c| *c == b'-' || c.is_ascii_hexdigit())
@@ -142,12 +146,24 @@ impl Cache {
 
     /// Returns the component that was kept last under a name, if it is still there.
     pub(super) fn last_good(&self, name: &str) -> Option<Bytes> {
-        self.read(&Key::of_last_good(name))
+        let digest = self.read(&Key::of_last_good(name))?;
+        self.read(&Key::of_component(std::str::from_utf8(&digest).ok()?))
     }
 
-    /// Keeps a component under a name. It takes the place of the one before.
+    /// Keeps a component under a name. It takes the place of the one before, which stays in the
+    /// cache for a while.
     pub(super) fn set_last_good(&self, name: &str, wasm: &[u8]) {
-        self.write(&Key::of_last_good(name), wasm);
+        let digest = Digest::of(wasm).to_string();
+        self.write(&Key::of_component(&digest), wasm);
+        self.write(&Key::of_last_good(name), digest.as_bytes());
+    }
+
+    /// Goes back to a component that was kept before. Does nothing if it is not there any more.
+    pub(super) fn restore_last_good(&self, name: &str, component: Digest) {
+        let digest = component.to_string();
+        if self.read(&Key::of_component(&digest)).is_some() {
+            self.write(&Key::of_last_good(name), digest.as_bytes());
+        }
     }
 
     fn read(&self, key: &Key) -> Option<Bytes> {

@@ -28,8 +28,8 @@ use super::limits::{LARGE, PoolLimits, STANDARD, TABLE_ELEMENTS};
 use super::places::Places;
 use super::trap;
 use crate::config::ComponentBounds;
-use wireplug_core::codec::Reason;
 use wireplug_core::codec::cpu::{TICK, Ticks};
+use wireplug_core::codec::{Digest, Reason};
 
 /// The largest number of sandboxes at a time, and their size.
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +191,14 @@ impl WasmEngine {
     pub fn set_last_good(&self, name: &str, wasm: &[u8]) {
         if let Some(cache) = &self.cache {
             cache.set_last_good(name, wasm);
+        }
+    }
+
+    /// Makes a component that was kept before the one that serves well, if there is a cache and the
+    /// component is still there.
+    pub fn restore_last_good(&self, name: &str, component: Digest) {
+        if let Some(cache) = &self.cache {
+            cache.restore_last_good(name, component);
         }
     }
 

@@ -101,7 +101,8 @@ impl Connector for Netstrings {
                     socket,
                 })
             };
-            Ok(Incoming { address: address.to_string(), behind_proxy: false, open: open.boxed() })
+            let address = address.to_string();
+            Ok(Incoming { address, behind_proxy: false, open: open.boxed(), turn_away: None })
         }
         .boxed()
     }

@@ -208,7 +208,8 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// New connections per second, of all listeners together. One second's worth may come at once.
     /// Above it, clients wait in the kernel's queue. So a crowd that comes back after a failure
-    /// does not take all CPU time for handshakes from those who are connected. 0: no limit.
+    /// does not take all CPU time for handshakes from those who are connected. 0: no limit. Over
+    /// Socket.IO, the requests of open sessions on new TCP connections wait too.
     #[schemars(range(max = 1_000_000))]
     pub accept_rate: u32,
     /// The time over which the server closes its sessions when it stops, so that their clients do

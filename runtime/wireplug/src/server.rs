@@ -13,6 +13,7 @@
 //! | `listeners`, `live`, `reload` | its listeners, their settings, and how a reload changes them |
 //! | `cluster` | the interface through which the server reaches services and other servers |
 //! | `access_log` | the lines of connections that ended, and of requests |
+//! | `turning_away` | answers clients that cannot connect |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
 //! | `peer` | what a codec sees of a client |
 //! | `connection` | the task that owns one connection |
@@ -52,8 +53,8 @@ mod reload;
 mod running;
 mod slots;
 mod start;
+mod turning_away;
 
-use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -71,7 +73,7 @@ use self::awake::{AwakeLimit, needs_place};
 use self::budget::opening_turn;
 pub use self::builder::Server;
 pub use self::check::CheckedCodec;
-use self::connection::{CLOSE_TIMEOUT, Connection, not_opened, watch_opening};
+use self::connection::{Connection, not_opened, watch_opening};
 pub use self::error::StartError;
 #[cfg(feature = "control")]
 pub(crate) use self::inspect::{AddressFilter, SessionFilter};
@@ -90,6 +92,7 @@ pub use self::reload::{ConfigFile, ReloadError, ReloadReport};
 #[cfg(feature = "control")]
 pub(crate) use self::running::Running;
 pub use self::running::RunningServer;
+use self::turning_away::{close_socket, refuse, turned_away_as};
 use crate::app::Routes;
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Carrier, Codec as _, CodecError, Reason};
@@ -132,6 +135,8 @@ struct ServerState {
     /// The running time, in which clients' deadlines are measured.
     time: RunningTime,
     spare: SpareDescriptor,
+    /// Limits the clients that are turned away with an answer.
+    refusals: Semaphore,
     /// The places of the sessions that are awake.
     awake: AwakeLimit,
     memory: MemoryBudget,
@@ -292,23 +297,31 @@ async fn prepare<'a>(
 
     // Admission. The address of a client behind a load balancer is known only when the connection
     // has opened, so that client is admitted below.
-    let Incoming { address, behind_proxy, open } = incoming;
+    let Incoming { address, behind_proxy, mut open, turn_away } = incoming;
     let at_once = if behind_proxy { Ok(None) } else { admission.admit_to(slot, access, &address).map(Some) };
     let mut admitted = match at_once {
         Ok(admitted) => admitted,
-        Err(reason) => return Err(reason),
+        Err(reason) => return Err(refuse(server, open, turn_away, reason).await),
     };
     let permit = server.connections.take().filter(|_| !server.memory.is_over());
-    let Some(permit) = permit else { return Err(CloseReason::ServerFull) };
+    let Some(permit) = permit else {
+        return Err(refuse(server, open, turn_away, CloseReason::ServerFull).await);
+    };
+
+    let turned_away = behind_proxy.then(|| turned_away_as(listener, turn_away.as_ref()));
 
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
-        () = stop.cancelled() => return Err(CloseReason::Shutdown),
-        opened = server.time.timeout(limits.handshake_limit(), open) => opened,
+        () = stop.cancelled() => return Err(refuse(server, open, turn_away, CloseReason::Shutdown).await),
+        opened = server.time.timeout(limits.handshake_limit(), &mut open) => opened,
     };
+    drop(open);
     let Opened { transport, client, attributes, meter, starttls, socket } = match opened {
         Some(Ok(opened)) => opened,
         Some(Err(error)) => {
+            if let Some(reason) = turned_away.and_then(|reason| reason.get().cloned()) {
+                return Err(reason);
+            }
             return Err(match error.kind() {
                 io::ErrorKind::TimedOut if error.raw_os_error().is_none() => CloseReason::FirstByteTimeout,
                 io::ErrorKind::UnexpectedEof => CloseReason::ClientClosed,
@@ -327,7 +340,7 @@ async fn prepare<'a>(
     if behind_proxy {
         admitted = match admission.admit_to(slot, access, &address) {
             Ok(admitted) => Some(admitted),
-            Err(reason) => return Err(reason),
+            Err(reason) => return Err(close_socket(server, socket, reason).await),
         };
     }
     known.transport = Some(transport);
@@ -343,7 +356,7 @@ async fn prepare<'a>(
                 place = server.time.timeout(OPEN_TIMEOUT, place) => place,
             };
             let Some(place) = place else {
-                return Err(turn_away(server, socket, CloseReason::ServerFull).await);
+                return Err(close_socket(server, socket, CloseReason::ServerFull).await);
             };
             Some(place)
         }
@@ -357,7 +370,7 @@ async fn prepare<'a>(
         turn = server.time.timeout(limits.handshake_limit(), opening_turn(slot.cpu())) => turn,
     };
     let Some(turn) = turn else {
-        return Err(turn_away(server, socket, CloseReason::HandshakeTimeout).await);
+        return Err(close_socket(server, socket, CloseReason::HandshakeTimeout).await);
     };
     // This time does not count towards the client's deadlines.
     accepted += server.time.now() - waits;
@@ -368,7 +381,7 @@ async fn prepare<'a>(
     let session = Session::with_vitals(id, client, outbox.clone(), server.sessions.clone(), vitals);
     let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
         drop((turn, place));
-        return Err(turn_away(server, socket, CloseReason::Suspended).await);
+        return Err(close_socket(server, socket, CloseReason::Suspended).await);
     };
     // A canary may use another pool than the current generation.
     let place = match (needs_place(lease.generation()), place) {
@@ -402,7 +415,7 @@ async fn prepare<'a>(
                 CodecError::Refused(reason) => CloseReason::Refused(reason),
                 error => CloseReason::CodecFault(error),
             };
-            return Err(turn_away(server, socket, reason).await);
+            return Err(close_socket(server, socket, reason).await);
         }
     };
 
@@ -452,14 +465,4 @@ async fn prepare<'a>(
         session.close(CloseReason::Shutdown);
     }
     Ok(Prepared { connection, admitted, permit })
-}
-
-/// Ends a connection that got no session. A WebSocket client receives the reason.
-async fn turn_away(server: &ServerState, mut socket: Socket, reason: CloseReason) -> CloseReason {
-    if let Socket::Messages(socket) = &mut socket {
-        let close = poll_fn(|cx| socket.poll_close(close_code::close_code(&reason), reason.cause(), cx));
-        // An error or a timeout changes nothing: the client may be gone already, or may not read.
-        let _ = server.time.timeout(CLOSE_TIMEOUT, close).await;
-    }
-    reason
 }

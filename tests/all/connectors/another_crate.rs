@@ -52,7 +52,8 @@ impl Connector for Handed {
             let attributes = vec![("from".to_owned(), "a test".to_owned())];
             let opened =
                 Opened { transport: "handed", client: None, attributes, meter: None, starttls: None, socket };
-            Ok(Incoming { address: String::new(), behind_proxy: false, open: async { Ok(opened) }.boxed() })
+            let open = async { Ok(opened) }.boxed();
+            Ok(Incoming { address: String::new(), behind_proxy: false, open, turn_away: None })
         }
         .boxed()
     }

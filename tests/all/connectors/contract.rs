@@ -201,7 +201,8 @@ impl Connector for OneSocket {
                 starttls: None,
                 socket,
             };
-            Ok(Incoming { address: String::new(), behind_proxy: false, open: async { Ok(opened) }.boxed() })
+            let open = async { Ok(opened) }.boxed();
+            Ok(Incoming { address: String::new(), behind_proxy: false, open, turn_away: None })
         }
         .boxed()
     }

@@ -16,6 +16,7 @@ pub(crate) mod rfc6455;
 mod shm;
 mod socketio;
 pub(crate) mod tls;
+mod turned_away;
 mod udp;
 mod unix;
 mod websocket;

@@ -103,12 +103,31 @@ async fn the_last_good_version_serves_at_a_start_whose_file_is_broken() {
         }
     })
     .await;
+    // A version that was rolled back is not the last good one.
+    fs::write(&path, Guest::new("bad").build()).expect("room on the disk");
+    within("the swap", async {
+        while slot(&running).status().current < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    slot(&running).roll_back().await.expect("there is one before");
     running.shutdown().await;
 
     fs::write(&path, b"no component").expect("room on the disk");
     // Without a cache nothing is kept, and a check reports the file.
     assert!(refused(false).await.starts_with("cannot load the codec "));
-    let server = start(true).await.expect("the last good version");
+    // The disk is written in the background.
+    let server = within("the version to be kept", async {
+        loop {
+            let server = start(true).await.expect("the last good version");
+            if slot(&server).status().generations[0].sha256 == Some(versions::digest(&second)) {
+                return server;
+            }
+            drop(server);
+        }
+    })
+    .await;
     echo(&mut Raw::connect(&server.tcp()).await, "served").await;
     let generation = slot(&server).status().generations.swap_remove(0);
     assert_eq!(generation.sha256, Some(versions::digest(&second)));

@@ -205,6 +205,32 @@ async fn a_file_that_broke_stands_in_the_way_of_nothing_else() {
     server.shutdown().await;
 }
 
+/// Socket.IO has a bound of its own: three HTTP connections for each session.
+#[tokio::test]
+async fn more_connections_are_more_for_socketio_too() {
+    let text = |max: u32| {
+        format!(
+            "[server]\nmax-connections = {max}\n[[listeners]]\nurl = 'socketio://127.0.0.1:0'\n\
+             limits.first-byte-timeout = '0s'\n"
+        )
+    };
+    let server = start(&text(1)).await;
+    let url = &server.urls()[0].replace("socketio", "tcp");
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(Raw::connect(url).await);
+    }
+    let probe = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n";
+    let mut refused = Raw::connect(url).await;
+    assert_eq!(refused.rest().await, b"");
+    reload(&server, &text(2)).await;
+    let mut admitted = Raw::connect(url).await;
+    admitted.send(probe).await;
+    admitted.expect(b"HTTP/1.1 404 ").await;
+    drop((open, admitted));
+    server.shutdown().await;
+}
+
 #[tokio::test]
 async fn settings_of_the_server_apply_and_the_others_are_named() {
     let server = start(&listener("")).await;

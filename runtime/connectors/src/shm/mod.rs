@@ -211,7 +211,7 @@ impl Connector for Shm {
                 self.listening.as_ref().ok_or(io::ErrorKind::NotConnected)?;
             let (stream, _) = listener.accept().await?;
             let open = open(stream, Arc::clone(place), *uid, *max_message, RateMeter::new(rate)).boxed();
-            Ok(Incoming { address: String::new(), behind_proxy: false, open })
+            Ok(Incoming { address: String::new(), behind_proxy: false, open, turn_away: None })
         }
         .boxed()
     }

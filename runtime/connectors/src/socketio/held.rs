@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
+use super::room::Taken;
 use crate::prefixed_stream::PrefixedStream;
 
 /// How long a client may accept none of the bytes that are written to it: the default of
@@ -23,9 +23,9 @@ const STALLED: Duration = Duration::from_secs(10);
 /// long is given up.
 pub(super) struct Held {
     pub(super) stream: PrefixedStream<TcpStream>,
-    /// The permit for the connection. It is released with the connection, even if that is a
+    /// The room of the connection. It is given back with the connection, even if that is a
     /// WebSocket by then.
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Taken,
     /// The task that reads once the client has accepted something.
     reader: Option<Waker>,
     /// Runs while the client accepts nothing.
@@ -33,7 +33,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(stream: PrefixedStream<TcpStream>, room: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: PrefixedStream<TcpStream>, room: Taken) -> Self {
         Self { stream, room, reader: None, stalled: None }
     }
 }

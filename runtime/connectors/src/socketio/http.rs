@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming as Body;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -20,7 +20,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_util::sync::CancellationToken;
@@ -32,12 +32,13 @@ use super::packet::Frame;
 use super::peer::Peer;
 use super::polling::{Polling, Sessions};
 use super::query::{Query, Transport as Wanted};
+use super::room::{Room, Taken};
 use super::transport::{Transport, WebSocket};
 use super::{Alive, random_id};
 use crate::config::ForwardedHeader;
 use crate::http::{self, MAX_HEAD};
 use crate::prefixed_stream::PrefixedStream;
-use crate::{Health, HealthAnswer, Incoming, RateLimits, RateMeter, forwarded, proxy};
+use crate::{Health, HealthAnswer, Incoming, RateLimits, RateMeter, forwarded, proxy, turn_away};
 use wireplug_base::limited;
 
 /// How long a connection may continue after its connector has ended, to finish the current answer.
@@ -64,7 +65,7 @@ pub(super) struct Front {
     pub(super) stopped: CancellationToken,
     pub(super) rules: Rules,
     /// The limit on TCP connections.
-    pub(super) connections: Arc<Semaphore>,
+    pub(super) connections: Arc<Room>,
 }
 
 /// The rules for the HTTP connections of a listener. A connection keeps those with which it began.
@@ -93,7 +94,7 @@ pub(super) struct Rules {
 impl Front {
     /// Serves a connection, in a task of its own.
     pub(super) fn take(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
-        let Ok(room) = Arc::clone(&self.connections).try_acquire_owned() else {
+        let Some(room) = self.connections.take() else {
             limited!(DEBUG, %address, "more connections than there is room for");
             return;
         };
@@ -104,12 +105,7 @@ impl Front {
         });
     }
 
-    async fn serve(
-        self: Arc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
-        room: OwnedSemaphorePermit,
-    ) -> io::Result<()> {
+    async fn serve(self: Arc<Self>, stream: TcpStream, address: SocketAddr, room: Taken) -> io::Result<()> {
         // The layers above gather what is sent together.
         let _ = stream.set_nodelay(true);
         let mut stream = PrefixedStream::new(stream);
@@ -217,7 +213,7 @@ impl Front {
         let registered = self.sessions.open(sid.clone(), meter.clone());
         let peer = Peer::new(Transport::Polling(registered), None, meter, alive);
         let open = peer.join(self.attributes(&request, "polling")).boxed();
-        self.introduce(Incoming { address, behind_proxy: false, open })?;
+        self.introduce(Incoming { address, behind_proxy: false, open, turn_away: None })?;
         Ok(answer(self.greeting(&sid, "\"websocket\"")))
     }
 
@@ -235,7 +231,7 @@ impl Front {
                 (Transport::WebSocket(Box::new(websocket)), Frame::Text(greeting.into()));
             Peer::new(transport, Some(greeting), meter, alive).join(attributes).await
         };
-        self.introduce(Incoming { address, behind_proxy: false, open: open.boxed() })?;
+        self.introduce(Incoming { address, behind_proxy: false, open: open.boxed(), turn_away: None })?;
         Ok(answer)
     }
 
@@ -264,7 +260,7 @@ impl Front {
     /// If too many clients wait, this is left out.
     fn forbid(&self, address: String, why: &'static str) {
         let open = ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, why))).boxed();
-        let _ = self.introduce(Incoming { address, behind_proxy: false, open });
+        let _ = self.introduce(Incoming { address, behind_proxy: false, open, turn_away: None });
     }
 
     fn introduce(&self, incoming: Incoming) -> Result<(), Box<Answer>> {
@@ -299,15 +295,11 @@ impl Front {
 }
 
 /// Answers a health check.
-fn probe(method: &Method, HealthAnswer { is_good, text }: HealthAnswer) -> Answer {
-    let status = match *method {
-        Method::GET | Method::HEAD if !is_good => StatusCode::SERVICE_UNAVAILABLE,
-        Method::GET | Method::HEAD | Method::OPTIONS => StatusCode::OK,
-        _ => StatusCode::METHOD_NOT_ALLOWED,
-    };
-    let mut answer = Response::new(Full::from(text + "\n"));
+fn probe(method: &Method, health: HealthAnswer) -> Answer {
+    let status = health.status(method);
+    let mut answer = Response::new(Full::from(health.text + "\n"));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(HealthAnswer::ALLOW));
     answer
 }
 
@@ -370,5 +362,7 @@ fn bad(code: u8, message: &str) -> Box<Answer> {
 }
 
 fn unavailable() -> Box<Answer> {
-    Box::new(refusal(StatusCode::SERVICE_UNAVAILABLE, "the server takes nobody at the moment"))
+    let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, "the server takes nobody at the moment");
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(turn_away::RETRY_AFTER));
+    Box::new(answer)
 }

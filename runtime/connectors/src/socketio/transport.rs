@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::held::Held;
 use super::packet::{Broken, Frame};
 use super::polling::Registered;
+use super::room::Taken;
 use crate::meter::RateMeter;
 use crate::prefixed_stream::PrefixedStream;
 use crate::websocket::{ClientSocket, over};
@@ -20,8 +20,8 @@ use crate::{CloseCode, MessageSocket as _, Traffic};
 /// A client's WebSocket connection.
 pub(super) struct WebSocket {
     socket: ClientSocket<PrefixedStream<TcpStream>>,
-    /// The permit for the connection. It is released with the connection.
-    _room: OwnedSemaphorePermit,
+    /// The room of the connection. It is given back with the connection.
+    _room: Taken,
 }
 
 /// The transport that carries a client's frames.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 use tracing::warn;
 
-use crate::certificates::{self, Certificates, Expiry};
+use crate::certificates::{self, CLIENT_CRL, Certificates, Expiry};
 use crate::config::{ClientCertificates, TlsConfig};
 use wireplug_base::BoxError;
 use wireplug_base::ownership::{self, SecretFile};
@@ -35,7 +35,7 @@ pub struct Loaded {
 impl Loaded {
     /// Logs the warnings about files that can be loaded, but will cause trouble. Records in `known`
     /// when the certificates expire.
-    pub(super) fn warn(&self, url: &str, known: &Certificates) {
+    pub fn warn(&self, url: &str, known: &Certificates) {
         known.set(url, self.expiries.clone());
         if let Some(warning) = &self.warning {
             warn!(%url, warning, "TLS clients will refuse this server");
@@ -107,7 +107,25 @@ fn read_all(tls: &TlsConfig) -> anyhow::Result<Loaded> {
                 Some(ClientCertificates::Optional) => verifier.allow_unauthenticated(),
                 Some(ClientCertificates::Required) | None => verifier,
             };
-            verifier.build().with_context(|| format!("{}: its roots cannot be used", path.display()))?
+            let (verifier, lists) = match &tls.client_crl {
+                None => (verifier, None),
+                Some(lists) => {
+                    let revoked = revoked(lists)?;
+                    let expires = revoked.iter().filter_map(|list| certificates::list_expires(list)).min();
+                    expiries.extend(expires.map(|expires| Expiry {
+                        key: CLIENT_CRL,
+                        file: lists.clone(),
+                        expires,
+                    }));
+                    (verifier.with_crls(revoked), Some(lists))
+                }
+            };
+            verifier.build().with_context(|| match lists {
+                None => format!("{}: its roots cannot be used", path.display()),
+                Some(lists) => {
+                    format!("{} or {}: they cannot be used together", path.display(), lists.display())
+                }
+            })?
         }
     };
     let config = ServerConfig::builder_with_provider(provider)
@@ -134,6 +152,26 @@ fn certificates(path: &Path, role: &str) -> anyhow::Result<Vec<CertificateDer<'s
         };
         bail!(
             "{}: there is no certificate in it: PEM has a line -----BEGIN CERTIFICATE-----{hint}",
+            path.display()
+        );
+    }
+    Ok(found)
+}
+
+/// Returns all lists of revoked certificates of a file, at least one.
+fn revoked(path: &Path) -> anyhow::Result<Vec<CertificateRevocationListDer<'static>>> {
+    let text = read(path, CLIENT_CRL)?;
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&text).collect();
+    let found = found.map_err(|error| bad_pem(path, &error))?;
+    if found.is_empty() {
+        let hint = if text.first() == Some(&0x30) {
+            // The first byte of DER, in which most authorities publish their lists.
+            "; `openssl crl -inform der -in FILE` makes PEM of DER"
+        } else {
+            ""
+        };
+        bail!(
+            "{}: there is no list of revoked certificates in it: PEM has a line -----BEGIN X509 CRL-----{hint}",
             path.display()
         );
     }

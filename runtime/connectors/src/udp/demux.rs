@@ -151,7 +151,7 @@ impl Demux {
             })
         };
         let address = bind::of_client(from).to_string();
-        place.send(Incoming { address, behind_proxy: false, open: open.boxed() });
+        place.send(Incoming { address, behind_proxy: false, open: open.boxed(), turn_away: None });
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 
 use super::error::ControlError;
 use crate::config::HealthConfig;
-use wireplug_connectors::Health;
 use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, bind_tcp};
+use wireplug_connectors::{Health, HealthAnswer};
 
 /// The largest number of connections at a time. A load balancer has one, or one for each check.
 const CONNECTIONS: usize = 64;
@@ -88,18 +88,14 @@ impl HealthListener {
 /// The paths of health checks.
 pub(super) fn routes(health: Health) -> Router {
     Health::PATHS.iter().fold(Router::new(), |router, path| {
-        let (health, allow) = (health.clone(), HeaderValue::from_static("GET, HEAD, OPTIONS"));
-        let options = move || async move { (StatusCode::OK, [(header::ALLOW, allow)]) };
-        router.route(path, get(move || async move { answer(&health, path) }).options(options))
+        let (health, allow) = (health.clone(), HeaderValue::from_static(HealthAnswer::ALLOW));
+        router.route(path, any(move |method: Method| async move { answer(&health, path, &method, allow) }))
     })
 }
 
-fn answer(health: &Health, path: &str) -> Response {
+fn answer(health: &Health, path: &str, method: &Method, allow: HeaderValue) -> Response {
     match health.answer(path) {
-        Some(answer) => {
-            let status = if answer.is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            (status, answer.text + "\n").into_response()
-        }
+        Some(answer) => (answer.status(method), [(header::ALLOW, allow)], answer.text + "\n").into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -233,9 +233,12 @@ impl Difference {
             | ["listeners", ""] => Effect::AtOnce,
             ["listeners", _, "access", "allow" | "deny"] => Effect::AtOnce,
             ["listeners", _, "access" | "tls" | "websocket", ..]
-            | ["listeners", _, "limits", "first-byte-timeout" | "handshake-timeout"] => {
-                Effect::NewConnections
-            }
+            | [
+                "listeners",
+                _,
+                "limits",
+                "first-byte-timeout" | "handshake-timeout" | "receive-buffer" | "send-buffer",
+            ] => Effect::NewConnections,
             ["listeners", _, "limits", _] => Effect::AtOnce,
             ["services", ..] => Effect::AtOnce,
             ["codecs", _] if !both => Effect::AtOnce,

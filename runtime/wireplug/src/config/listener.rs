@@ -164,6 +164,22 @@ pub struct ClientLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub flush_interval: Duration,
+    /// The size of the kernel's buffer for what comes from a client over TCP (`SO_RCVBUF`). Zero:
+    /// the kernel begins with 128 KiB, and lets the buffer of a client that sends much grow to the
+    /// last number of `net.ipv4.tcp_rmem`, usually 6 MiB. Set it where many strangers connect,
+    /// because the kernel takes this memory beside `max-memory`. Linux grants twice the size, and
+    /// at most twice `net.core.rmem_max`. A client cannot send more than the buffer in the time of
+    /// one round trip.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::Size")]
+    pub receive_buffer: usize,
+    /// The size of the kernel's buffer for what goes to a client over TCP (`SO_SNDBUF`). Zero: the
+    /// kernel lets it grow with the speed of the client, up to the last number of
+    /// `net.ipv4.tcp_wmem`, usually 4 MiB. What was not sent yet is at most 128 KiB on Linux,
+    /// whatever this is. A client cannot get more than the buffer in the time of one round trip.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::Size")]
+    pub send_buffer: usize,
 }
 
 /// What happens when a push does not fit into the outbox.
@@ -212,6 +228,8 @@ impl Default for ClientLimits {
             max_outbox: 1 << 20,
             overflow: Overflow::default(),
             flush_interval: Duration::ZERO,
+            receive_buffer: 0,
+            send_buffer: 0,
         }
     }
 }

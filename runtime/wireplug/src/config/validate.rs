@@ -303,9 +303,15 @@ fn layers(
         let others = vec![key.clone().name("client-ca")];
         found.push(Conflict { key: key.clone().name("client-certificates"), others, what });
     }
+    if tls.client_crl.is_some() && tls.client_ca.is_none() {
+        let what = "it has no effect without `client-ca`, the roots of the clients' certificates".to_owned();
+        let others = vec![key.clone().name("client-ca")];
+        found.push(Conflict { key: key.clone().name("client-crl"), others, what });
+    }
     if let Err(error) = load_tls(&tls.within(directory)) {
         // Files that have another problem get no second message.
-        let others = ["certificate", "key", "client-ca"].map(|name| key.clone().name(name)).to_vec();
+        let others =
+            ["certificate", "key", "client-ca", "client-crl"].map(|name| key.clone().name(name)).to_vec();
         found.push(Conflict { key, others, what: Chain::of(&error).to_string() });
     }
 }

@@ -8,12 +8,13 @@ use crate::slot::{CodecSource, Slot};
 use wireplug_base::Chain;
 use wireplug_connectors::Health;
 use wireplug_connectors::certificates::Certificates;
+use wireplug_connectors::listening::load_tls;
 use wireplug_connectors::running_time::RunningTime;
 
 use super::listener::Resolved;
 use super::listeners::Common;
 use super::slots::Slots;
-use super::{Server, StartError};
+use super::{Server, StartError, descriptors};
 
 /// A codec that a start would load.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ impl Server {
     /// Performs the steps of a start that have no effect outside this process: reads the secrets,
     /// loads the codecs with their options, and checks whether they fit their listeners. It opens
     /// no socket, and does not connect to NATS. Like a start, it keeps the components that it
-    /// compiles in the cache.
+    /// compiles in the cache, raises the soft limit of open files, and logs its warnings.
     ///
     /// Returns the codecs, in the order in which listeners named them first.
     ///
@@ -77,18 +78,27 @@ impl Server {
             .map(|(_, listener)| listener.codec.settings.limits.memory)
             .max()
             .unwrap_or_default();
+        let common = Common {
+            certificates: Certificates::default(),
+            time: RunningTime::default(),
+            health: Health::default(),
+            counters: Arc::default(),
+        };
+        descriptors::raise_limit();
+        let taken = listeners.iter().map(|(_, listener)| listener.connector.descriptors());
+        descriptors::limit_connections(config.max_connections, taken, 0);
+        for (_, listener) in &listeners {
+            // Files that cannot be loaded are a problem of the configuration, which is found first.
+            if let Some(Ok(files)) = listener.tls.as_ref().map(load_tls) {
+                files.warn(&listener.connector.url(), &common.certificates);
+            }
+        }
         let compiler = compiler.limits(&compile);
         let _given_up = compiler.stop_on_drop();
         let slots =
             Slots::new(&config, &compile, listeners.len(), memory, compiler, on_compiling, app.routes());
         if let Some(mut slots) = refused.take(Key::default().name("server"), slots) {
             let mut wrong: Vec<CodecSource> = Vec::new();
-            let common = Common {
-                certificates: Certificates::default(),
-                time: RunningTime::default(),
-                health: Health::default(),
-                counters: Arc::default(),
-            };
             for (key, listener) in listeners {
                 let codec = &listener.codec;
                 // The problem was reported for the first listener that names the codec.

@@ -257,6 +257,8 @@ impl Resolved {
         options.rate = (&self.limits).into();
         options.tls.clone_from(&self.tls);
         options.websocket.clone_from(&self.websocket);
+        options.receive_buffer = self.limits.receive_buffer;
+        options.send_buffer = self.limits.send_buffer;
         options.certificates = common.certificates.clone();
         options.time = common.time.clone();
         options.health = common.health.clone();

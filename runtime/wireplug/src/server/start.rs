@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +18,7 @@ use super::memory::MemoryBudget;
 use super::reload::Reloading;
 use super::running::Running;
 use super::slots::{SlotList, Slots};
+use super::turning_away::MAX_REFUSALS;
 use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
 use crate::session::{SessionEvent, Sessions};
 use crate::session_trace::SessionTraces;
@@ -125,6 +126,7 @@ impl Server {
             next_id: AtomicU64::new(1),
             time: common.time.clone(),
             spare: SpareDescriptor::open(),
+            refusals: Semaphore::new(MAX_REFUSALS),
             awake,
             memory,
             #[cfg(feature = "control")]

@@ -107,6 +107,25 @@ impl SlotState {
         Ok(Replacement { state: Arc::clone(self), ticket, source, digest, options, generation, file })
     }
 
+    /// Keeps the component of the current generation as the last good one of the slot's file, in
+    /// the background. `file` is the content of the file if it was read for that generation. If the
+    /// generation came from elsewhere, nothing changes.
+    pub(super) fn keep_current(self: &Arc<Self>, file: Option<Vec<u8>>) {
+        let Some(name) = self.own().name_of_last_good() else { return };
+        let state = Arc::clone(self);
+        // The disk may be slow. If it fails, the cache logs it.
+        self.runtime.spawn_blocking(move || {
+            // Of two changes, the one that comes last finds the current generation.
+            let _keeping = lock(&state.keeping);
+            let Some(current) = state.assignments.current().component else { return };
+            let engine = &state.resources.engine;
+            match file {
+                Some(file) if Digest::of(&file) == current.digest => engine.set_last_good(&name, &file),
+                _ => engine.restore_last_good(&name, current.digest),
+            }
+        });
+    }
+
     /// Whether the current generation is this component with these options, and the pin lets it in.
     fn is_current(&self, digest: Option<Digest>, options: &LoadOptions, pin: Option<Digest>) -> bool {
         let same = self.assignments.current().is_made_of(digest, options);
@@ -152,14 +171,10 @@ impl Replacement {
                 }
             };
             let failed = report.as_ref().is_some_and(|report| report.rolled_back);
-            if let (Some(file), Some(name)) = (self.file, self.source.name_of_last_good())
-                && !failed
-            {
-                let state = Arc::clone(&state);
-                // The disk may be slow. If it fails, the cache logs it.
-                tokio::task::spawn_blocking(move || state.resources.engine.set_last_good(&name, &file));
-            }
             *lock(&state.own) = self.source;
+            if !failed {
+                state.keep_current(self.file);
+            }
             return Ok(report);
         }
     }

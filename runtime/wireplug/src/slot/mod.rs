@@ -117,6 +117,8 @@ pub(crate) struct SlotState {
     acked: Notify,
     /// Held while sessions are driven to where they belong.
     driving: tokio::sync::Mutex<()>,
+    /// Held while the last good version is kept on disk.
+    keeping: Mutex<()>,
     /// The order of the changes of roles. No load delays a change.
     changes: Changes,
     /// Kept, since a fault may be found on a thread outside the tokio runtime.
@@ -184,6 +186,7 @@ impl Slot {
                 addresses: AddressFaults::default(),
                 acked: Notify::new(),
                 driving: tokio::sync::Mutex::default(),
+                keeping: Mutex::default(),
                 changes: Changes::default(),
                 runtime: Handle::current(),
             }

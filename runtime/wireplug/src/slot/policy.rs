@@ -75,6 +75,7 @@ impl SlotState {
                 error!(slot, from = number, to = back.number, count, ?window, fault = %fault.without_input(), "rolled back: the codec fails");
                 self.audit_fault("rollback", &current, &back, fault);
                 self.reject(&current, &back);
+                self.keep_current(None);
                 self.drive_later();
                 return true;
             }

@@ -244,6 +244,7 @@ impl Slot {
             };
             change.is_made();
             slot.0.reject(&current, &back);
+            slot.0.keep_current(None);
             let before = Before::of(&back);
             slot.0.drive().await;
             slot.0.drain_later();

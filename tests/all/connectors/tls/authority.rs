@@ -5,7 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+    KeyIdMethod, KeyPair, RevokedCertParams, date_time_ymd,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -64,6 +67,29 @@ impl Authority {
         fs::write(&files.certificate, certificate.pem()).expect("a place");
         fs::write(&files.key, key.serialize_pem()).expect("a place");
         files
+    }
+
+    /// Writes the list of the certificates with these serial numbers, which were revoked. It is
+    /// current until the beginning of a year.
+    pub fn revoke(&self, folder: &Folder, serials: &[u64], until: i32) -> PathBuf {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let path = folder.path("revoked.pem");
+        let pem = list.signed_by(&self.0).expect("a list").pem().expect("PEM");
+        fs::write(&path, pem).expect("a place");
+        path
     }
 
     /// Returns a client that trusts this authority. The client presents the certificate in

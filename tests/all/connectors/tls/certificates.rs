@@ -206,6 +206,15 @@ async fn errors_say_what_is_wrong_with_files_and_what_to_do() {
             good.key.clone(),
             "there is no certificate in it",
         ),
+        (
+            TlsConfig {
+                client_ca: Some(good.certificate.clone()),
+                client_crl: Some(good.certificate.clone()),
+                ..good.clone()
+            },
+            good.certificate.clone(),
+            "there is no list of revoked certificates in it",
+        ),
     ] {
         let error = refused(&tls).await;
         assert!(error.contains(&shown(&named)) && error.contains(what), "{error}\nshould say: {what}");

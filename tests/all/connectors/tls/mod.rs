@@ -6,6 +6,7 @@ mod certificates;
 mod clients;
 mod limits;
 mod protocol_mismatch;
+mod revoked;
 
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

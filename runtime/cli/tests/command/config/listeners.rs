@@ -114,13 +114,15 @@ fn tls_and_its_settings_go_together() {
     assert_eq!(
         problems(&layered(
             "tls://a:1",
-            "tls.certificate = 'no/c.pem'\ntls.key = 'k'\ntls.client-certificates = 'optional'"
+            "tls.certificate = 'no/c.pem'\ntls.key = 'k'\ntls.client-certificates = 'optional'\ntls.client-crl = 'r'"
         )),
         [
             "w.toml:6:1: listeners[0].tls: no/c.pem: the file of `certificate` cannot be read: No such file or directory \
              (os error 2)",
             "w.toml:8:5: listeners[0].tls.client-certificates: it has no effect without `client-ca`, the roots of the \
              clients' certificates",
+            "w.toml:9:5: listeners[0].tls.client-crl: it has no effect without `client-ca`, the roots of the clients' \
+             certificates",
         ]
     );
     assert_eq!(

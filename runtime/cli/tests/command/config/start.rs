@@ -1,14 +1,17 @@
 //! `wireplug config check` and `wireplug serve` refuse the same files with the same messages.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::hostile::heavy::{globals, with_instances};
 use wireplug_tests::running::{Finished, Running, finish};
 use wireplug_tests::versions::POMELO;
 
-use crate::program::wireplug;
+use crate::program::{PROGRAM, wireplug};
 
 /// The keys that make a file valid.
 const RIGHT: &str = "app = 'demo'
@@ -203,6 +206,31 @@ builtin = 'pomelo'
         ":17:1: listeners[3]: cannot listen on udp://127.0.0.1:0: ",
     ]) {
         assert!(place.starts_with(begins), "{said}");
+    }
+}
+
+#[test]
+fn a_check_gives_the_warnings_of_a_start() {
+    let folder = Folder::new("config-warnings");
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    params.not_after = date_time_ymd(2020, 1, 1);
+    folder.write("c.pem", params.self_signed(&key).expect("a certificate").pem());
+    let key = folder.write("k.pem", key.serialize_pem());
+    fs::set_permissions(key, Permissions::from_mode(0o644)).expect("it is ours");
+    let text = RIGHT
+        .replace("hybrid", "hybrid+tls")
+        .replace("[codecs.a]", "server.max-connections = 900_000\n[codecs.a]");
+    let file = folder.write("w.toml", format!("{text}tls.certificate = 'c.pem'\ntls.key = 'k.pem'\n"));
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -n 200 && exec \"$0\" config check \"$1\"", PROGRAM]).arg(file);
+    let Finished { code, output, errors } = finish(limited.env_remove("RUST_LOG"));
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(output.contains("w.toml: ok\n"), "{output}");
+    for words in
+        ["the certificate expired ", "the private key of TLS is not kept", "there are file descriptors for"]
+    {
+        assert_eq!(errors.matches(words).count(), 1, "{words}: {errors}");
     }
 }
 

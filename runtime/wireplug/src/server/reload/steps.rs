@@ -29,6 +29,9 @@ struct Steps {
     kept: Vec<(String, String)>,
     /// The listeners of the configuration, in its order.
     listeners: Vec<Next>,
+    /// The settings for all listeners together, with as many connections as there are descriptors
+    /// for.
+    server: ServerConfig,
     /// Connectors that have taken other options, with those that they had.
     updated: Vec<(Listening, ListenOptions)>,
 }
@@ -169,6 +172,7 @@ impl Running {
                 place.and_then(|place| Some((&turn.current.listeners[place], configured[place].clone()?)))
             })
             .collect();
+        steps.server = self.server_settings(reloading, turn, &before)?;
         // New listeners come first, so that the codecs that are loaded below must fit them too.
         for (listener, before) in turn.after.listeners.iter().zip(&before) {
             let next = match before {
@@ -178,7 +182,7 @@ impl Running {
                         Some(slot) if resolved.named => slot.clone(),
                         _ => reloading.slots.of(resolved.codec.clone(), resolved.named).await?,
                     };
-                    Next::New(Bound::bind(resolved, slot, &turn.after.server, &reloading.common).await?)
+                    Next::New(Bound::bind(resolved, slot, &steps.server, &reloading.common).await?)
                 }
                 Some((before, listening)) if *before == listener => Next::Same(listening.clone()),
                 Some((_, listening)) => {
@@ -205,19 +209,51 @@ impl Running {
             }
         }
         // Connectors come last, because clients see their options at once.
+        let server = self.state.config.get();
+        let is_same = server.max_connections == steps.server.max_connections;
         for (listener, before) in turn.after.listeners.iter().zip(before) {
-            let Some((before, listening)) = before.filter(|(before, _)| *before != listener) else {
+            let Some((before, listening)) = before.filter(|(before, _)| *before != listener || !is_same)
+            else {
                 continue;
             };
-            let options = |listener| {
+            let options = |listener, server| {
                 let resolved = self.resolve(reloading, turn, listener)?;
-                Ok::<_, StartError>(resolved.options(&turn.after.server, &reloading.common))
+                Ok::<_, StartError>(resolved.options(server, &reloading.common))
             };
-            let had = options(before)?;
-            listening.update(options(listener)?).await?;
+            let had = options(before, &server)?;
+            listening.update(options(listener, &steps.server)?).await?;
             steps.updated.push((listening, had));
         }
         Ok(())
+    }
+
+    /// Returns the settings for all listeners together. There are descriptors for other numbers of
+    /// connections if listeners come or go.
+    fn server_settings(
+        &self,
+        reloading: &Reloading,
+        turn: &Turn<'_>,
+        before: &[Option<(&ListenerConfig, Listening)>],
+    ) -> Result<ServerConfig, StartError> {
+        let (wanted, current) = (&turn.after.server, self.state.config.get());
+        let stay = before.iter().flatten().count();
+        let is_same = stay == turn.after.listeners.len() && stay == turn.current.listeners.len();
+        if is_same && turn.current.server == *wanted {
+            return Ok(ServerConfig { max_connections: current.max_connections, ..wanted.clone() });
+        }
+        let configured = turn.after.listeners.iter().zip(before).map(|(listener, before)| match before {
+            Some((_, listening)) => Ok(listening.descriptors),
+            None => Ok(self.resolve(reloading, turn, listener)?.connector.descriptors()),
+        });
+        let mut descriptors = configured.collect::<Result<Vec<_>, StartError>>()?;
+        let open = self.listeners.all();
+        // Listeners that were added by code are in no configuration.
+        let others = open.iter().filter(|listening| listening.configured.is_none());
+        descriptors.extend(others.map(|listening| listening.descriptors));
+        let connections = open.iter().map(Listening::connections).sum();
+        let max =
+            descriptors::limit_connections(wanted.max_connections, descriptors.into_iter(), connections);
+        Ok(ServerConfig { max_connections: max, ..wanted.clone() })
     }
 
     fn resolve(
@@ -242,7 +278,7 @@ impl Running {
         turn: &Turn<'_>,
         steps: Steps,
     ) -> (Vec<SwapReport>, Vec<(String, String)>) {
-        let Steps { replacements, mut kept, listeners, updated: _ } = steps;
+        let Steps { replacements, mut kept, listeners, server, updated: _ } = steps;
         let configured = self.configured(turn.current);
         let changed = listeners.iter().any(|next| matches!(next, Next::Changed(..)));
         // The settings come first: a client that they refuse goes before its session moves.
@@ -267,7 +303,7 @@ impl Running {
         };
         let others = self.listeners.all().into_iter().filter(|listening| !is_configured(listening));
         let listeners: Vec<Listening> = others.chain(listeners).collect();
-        self.set_server(turn, &listeners);
+        self.set_server(server);
         self.state.access_log.set(turn.after.log.access);
         if turn.current.services != turn.after.services {
             self.nodes.set_services(&turn.after.services);
@@ -302,17 +338,13 @@ impl Running {
     }
 
     /// Replaces the settings for all listeners together.
-    fn set_server(&self, turn: &Turn<'_>, listeners: &[Listening]) {
-        let (before, after) = (&turn.current.server, &turn.after.server);
-        if before == after {
+    fn set_server(&self, server: ServerConfig) {
+        if *self.state.config.get() == server {
             return;
         }
-        let open = listeners.iter().map(Listening::connections).sum();
-        let descriptors = listeners.iter().map(|listening| listening.descriptors);
-        let max = descriptors::limit_connections(after.max_connections, descriptors, open);
-        self.state.connections.set_max(max);
-        self.state.accept_rate.set(&accept_limits(after), &self.state.time);
-        self.state.config.set(ServerConfig { max_connections: max, ..after.clone() });
+        self.state.connections.set_max(server.max_connections);
+        self.state.accept_rate.set(&accept_limits(&server), &self.state.time);
+        self.state.config.set(server);
     }
 }
 
