@@ -8,7 +8,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter};
 use serde_json::{Value, json};
 use wireplug::app::Json;
-use wireplug::config::{NatsConfig, ServiceConfig};
+use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
 use wireplug::traces::{Sampling, TraceContext, Traces};
 use wireplug::{App, CodecSource, RunningServer, Server};
 use wireplug_tests::nats::NatsServer;
@@ -40,7 +40,9 @@ async fn traced(nats: &NatsServer, app: App, ratio: f64) -> (RunningServer, Span
     let spans = Spans::default();
     let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn);
     let provider = provider.with_simple_exporter(spans.clone()).build();
+    // As few sandboxes as the other nodes here, so that several fit into the address space.
     let node = Server::new(app)
+        .config(ServerConfig { max_connections: 50, ..ServerConfig::default() })
         .traces(Traces::new(provider.tracer("test"), Sampling::ratio(ratio)))
         .nats(NatsConfig::at(&nats.url()), [("chat", ServiceConfig::default())])
         .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})))
