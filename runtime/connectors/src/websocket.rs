@@ -352,8 +352,8 @@ mod tests {
         let (client, server) = duplex(4096);
         let (tell, mut writes) = mpsc::unbounded_channel();
         let rules = HttpRules::new(&ListenOptions::default());
-        let upgrade =
-            open(PrefixedStream::new(Counted(server, tell)), 1000, &rules, peer(), &TurnAway::default());
+        let turn_away = TurnAway::default();
+        let upgrade = open(PrefixedStream::new(Counted(server, tell)), 1000, &rules, peer(), &turn_away);
         let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
         let (mut client, _) = client.expect("it upgrades");
         let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
@@ -381,7 +381,8 @@ mod tests {
     async fn a_pong_does_not_come_into_a_message() {
         let (client, server) = duplex(64);
         let rules = HttpRules::new(&ListenOptions::default());
-        let upgrade = open(PrefixedStream::new(server), 1000, &rules, peer(), &TurnAway::default());
+        let turn_away = TurnAway::default();
+        let upgrade = open(PrefixedStream::new(server), 1000, &rules, peer(), &turn_away);
         let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
         let (mut client, _) = client.expect("it upgrades");
         let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {

@@ -96,7 +96,7 @@ impl Connection {
     /// Keeps the fault of the codec, once, with the last packets before it.
     pub(super) fn keep_fault(&mut self) {
         let Some(fault) = self.codec.take_unkept_fault() else { return };
-        let generation = self.codec.generation();
+        let generation = self.session.vitals().generation();
         let (server, session) = (&self.server, &self.session);
         keep(server, session, generation, self.codec.watch_mut().map(|watch| &*watch), &fault);
     }
