@@ -8,6 +8,7 @@ use std::process::Command;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::running::finish;
 use wireplug_tests::served::Served;
+use wireplug_tests::versions::{self, POMELO};
 
 use super::program::{PROGRAM, wireplug};
 
@@ -70,18 +71,21 @@ fn broken(folder: &Folder) -> PathBuf {
     target.join("wasm32-unknown-unknown/release/broken.wasm")
 }
 
-/// An operator finds a client, tries a codec that fails, sees that it is rolled back and why, and
-/// kicks the client.
+/// An operator finds a client, watches its packets, tries a codec that fails, and sees that it is
+/// rolled back and why. The packets before the fault become a test that fails with this codec and
+/// passes with the mended one.
 #[test]
 fn an_operator_finds_out_why_a_codec_fails() {
     let folder = Folder::new("browser");
     let broken = broken(&Folder::new("broken"));
+    let mended = folder.write("mended.wasm", versions::noted(POMELO, "mended"));
     let config = folder.write(
         "wireplug.toml",
         "app = 'demo'
         [codecs.pomelo]
         builtin = 'pomelo'
         faults.rollback = 3
+        limits.keep-packets = 32
         [[listeners]]
         url = 'hybrid://127.0.0.1:0'
         codec = 'pomelo'
@@ -98,7 +102,9 @@ fn an_operator_finds_out_why_a_codec_fails() {
         ("CLIENT_URL", Path::new(&server.urls[0])),
         ("WIREPLUG", Path::new(PROGRAM)),
         ("BROKEN", &broken),
+        ("MENDED", &mended),
         ("FATAL", Path::new(FATAL)),
+        ("FOLDER", folder.root()),
     ];
     run("server.test.mjs", &variables);
 }

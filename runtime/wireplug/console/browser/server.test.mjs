@@ -1,14 +1,15 @@
-// The console with a real server. The test `in_the_browser` of runtime/cli starts
-// the server, and says in variables where all is.
+// The console with a real server. The test `in_the_browser` of runtime/cli starts the server, and
+// says in variables where all is.
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { launch, logIn, open, picture, visit } from "./page.mjs";
 
-const { CONSOLE, TOKEN, CLIENT_URL, WIREPLUG, BROKEN, FATAL } = process.env;
+const { CONSOLE, TOKEN, CLIENT_URL, WIREPLUG, BROKEN, MENDED, FATAL, FOLDER } = process.env;
 
 const execute = promisify(execFile);
 const url = CLIENT_URL.replace("hybrid://", "tcp://");
@@ -25,13 +26,17 @@ async function member(name) {
   return client;
 }
 
-test("from a client that joins to a codec that fails", async () => {
+const say = (text) =>
+  wireplug("call", url, "chat.chatHandler.join", '{"name":"bob"}', "--then", "chat.chatHandler.send", JSON.stringify({ text }));
+
+test("from a client that joins to a codec that is mended", async () => {
   const browser = await launch();
   const { page, close } = await open(browser, { viewport: { width: 1100, height: 700 } });
   const ann = await member("ann");
   const gone = once(ann, "exit");
   try {
     await logIn(page, CONSOLE, TOKEN);
+    await page.getByRole("img", { name: /^Packets: in [\d.]+\/s/ }).waitFor();
 
     // The session of the client, and its packets.
     await visit(page, "Sessions");
@@ -39,8 +44,12 @@ test("from a client that joins to a codec that fails", async () => {
     await page.keyboard.press("Enter");
     const row = page.getByRole("row").filter({ hasText: "ann" });
     await row.getByRole("link").click();
-    await page.getByText("127.0.0.1:").first().waitFor();
-    await page.getByText("chat", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Start the trace" }).click();
+    await page.getByText("The trace is on.").waitFor();
+    await say("hello ann");
+    const records = page.getByRole("region", { name: "Trace" }).getByRole("listitem");
+    await page.getByRole("searchbox", { name: "Search the trace" }).fill("hello ann");
+    await records.filter({ hasText: "to the client" }).first().waitFor();
 
     // A codec that fails, on trial.
     await visit(page, "Codecs");
@@ -67,6 +76,16 @@ test("from a client that joins to a codec that fails", async () => {
     await picture(page, "fault");
     await visit(page, "Log");
     await page.getByText("the candidate fails: its trial is over").waitFor();
+
+    // The packets before it are a test of it.
+    await visit(page, "Closes and faults");
+    const save = fault.getByRole("button", { name: "Save as vectors" });
+    const [download] = await Promise.all([page.waitForEvent("download"), save.click()]);
+    const vectors = join(FOLDER, "fault.vectors");
+    await download.saveAs(vectors);
+    const fails = ({ stdout, stderr }) => `${stdout}${stderr}`.includes("the mistake of a test");
+    await assert.rejects(wireplug("codec", "test", BROKEN, vectors), fails);
+    await wireplug("codec", "test", MENDED, vectors);
 
     // The client is sent away.
     await visit(page, "Sessions");
