@@ -147,8 +147,8 @@ fn unknown_keys_are_refused_with_the_nearest_known() {
         [
             "w.toml:8:12: codecs.pomelo.limits.max-packt: this key is unknown; did you mean `max-packet`?",
             "w.toml:8:32: codecs.pomelo.limits.\"ma x\": this key is unknown; the keys here are \
-             broadcast-classes, call-cpu, call-wall, max-packet, memory, min-broadcast, min-timer, open-cpu, \
-             over-cpu-timeout, session-cpu, sleep-after, slow-calls, total-cpu, total-memory",
+             broadcast-classes, call-cpu, call-wall, keep-bytes, keep-packets, max-packet, memory, min-broadcast, \
+             min-timer, open-cpu, over-cpu-timeout, session-cpu, sleep-after, slow-calls, total-cpu, total-memory",
         ]
     );
     assert_eq!(
