@@ -55,6 +55,13 @@ pub(super) fn limit_connections(
     fit
 }
 
+/// Returns how many clients at a time may be turned away with an answer. They take a quarter of the
+/// descriptors that are kept, because a crowd must not take all of them.
+pub(super) fn most_turned_away() -> usize {
+    let kept = getrlimit(Resource::Nofile).current.map_or(RESERVE, reserve);
+    (kept / 4) as usize
+}
+
 /// Returns how many descriptors one connection takes. Listeners share the connections, except for
 /// transports with several descriptors for each client: these also hold descriptors for clients
 /// that have no connection yet.

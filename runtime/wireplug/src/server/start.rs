@@ -18,7 +18,6 @@ use super::memory::MemoryBudget;
 use super::reload::Reloading;
 use super::running::Running;
 use super::slots::{SlotList, Slots};
-use super::turning_away::MAX_REFUSALS;
 use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
 use crate::session::{SessionEvent, Sessions};
 use crate::session_trace::SessionTraces;
@@ -126,7 +125,7 @@ impl Server {
             next_id: AtomicU64::new(1),
             time: common.time.clone(),
             spare: SpareDescriptor::open(),
-            refusals: Semaphore::new(MAX_REFUSALS),
+            refusals: Semaphore::new(descriptors::most_turned_away()),
             awake,
             memory,
             #[cfg(feature = "control")]

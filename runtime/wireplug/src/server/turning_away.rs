@@ -15,13 +15,9 @@ use super::{ListenerContext, ServerState, close_code};
 use crate::session::CloseReason;
 use wireplug_connectors::{Opened, Socket, TurnAway, TurnedAway};
 
-/// How many clients at a time are turned away with an answer. The others are closed at once: a
-/// crowd must not take the descriptors that are kept for everything but clients, of which there are
-/// 128.
-pub(super) const MAX_REFUSALS: usize = 32;
-
 /// The longest time in which a client that is turned away must send its request and read the
-/// answer. Together with [`MAX_REFUSALS`] it bounds what a flood of such clients can hold.
+/// answer. Together with `descriptors::most_turned_away`, it bounds what a flood of such clients can
+/// hold. Clients above that number are closed at once.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Ends a connection that is not open yet, and returns the reason. If the client may come back
