@@ -292,7 +292,7 @@ impl RawWebSocket {
 }
 
 fn address(url: &str) -> &str {
-    url.strip_prefix("tcp://").expect("a URL of the form tcp://HOST:PORT")
+    url.split_once("://").expect("a URL of the form SCHEME://HOST:PORT").1
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -312,7 +312,14 @@ async fn prepare<'a>(
 
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
-        () = stop.cancelled() => return Err(refuse(server, open, turn_away, CloseReason::Shutdown).await),
+        () = stop.cancelled() => {
+            // A client that is turned away may have its answer already.
+            let known = turned_away.and_then(|reason| reason.get().cloned());
+            return Err(match known {
+                Some(reason) => reason,
+                None => refuse(server, open, turn_away, CloseReason::Shutdown).await,
+            });
+        }
         opened = server.time.timeout(limits.handshake_limit(), &mut open) => opened,
     };
     drop(open);

@@ -37,7 +37,7 @@ fn a_wrong_line_is_reported_with_what_is_allowed() {
         ("at 5", "no session is open: write `session` before it"),
         ("session\nat 5\nat 4", "time never goes back, and it is 5 already"),
         ("session\nat x", "the time in milliseconds is a whole number in its range, and not \"x\""),
-        ("session\nat 1 2", "\"2\" is too much"),
+        ("session\nat 1 2 3", "\"3\" is too much"),
         ("session tcp a b", "the value of the attribute \"b\" is missing"),
         ("  reply 01", "there is no step above"),
         ("session\nat 1\n  reply 01", "there is no step above"),
