@@ -16,8 +16,8 @@ use crate::session::CloseReason;
 use wireplug_connectors::{Opened, Socket, TurnAway, TurnedAway};
 
 /// The longest time in which a client that is turned away must send its request and read the
-/// answer. Together with `descriptors::most_turned_away`, it bounds what a flood of such clients can
-/// hold. Clients above that number are closed at once.
+/// answer. Together with `descriptors::most_turned_away`, it bounds what a flood of such clients
+/// can hold. Clients above that number are closed at once.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Ends a connection that is not open yet, and returns the reason. If the client may come back
