@@ -64,10 +64,13 @@ fn clients_leave_some_to_others() {
         client.begin_handshake();
         client.end_handshake();
     }
-    // Each further client is refused, and none is left waiting. The server listens to a few of them
-    // for a moment, because they may be WebSocket clients, which get an answer.
-    let mut crowd: Vec<_> = (0..DESCRIPTORS).map(|_| Client::new(server.connect())).collect();
-    crowd.iter_mut().for_each(Client::until_closed);
+    // Each further client is refused when its first bytes show that it is no WebSocket client, which
+    // would get an answer. None is left waiting.
+    for _ in 0..DESCRIPTORS {
+        let mut client = Client::new(server.connect());
+        client.begin_handshake();
+        client.until_closed();
+    }
     list_codecs(&server);
     for client in &mut clients {
         client.echo("{}");
