@@ -64,8 +64,8 @@ fn clients_leave_some_to_others() {
         client.begin_handshake();
         client.end_handshake();
     }
-    // Each further client is refused when its first bytes show that it is no WebSocket client, which
-    // would get an answer. None is left waiting.
+    // Each further client is refused when its first bytes show that it is no WebSocket client,
+    // which would get an answer. None is left waiting.
     for _ in 0..DESCRIPTORS {
         let mut client = Client::new(server.connect());
         client.begin_handshake();
