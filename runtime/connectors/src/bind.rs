@@ -248,7 +248,7 @@ mod tests {
         let host = HostPort { host: "several.example".to_owned(), port: 0 };
         let at = |ip: [u8; 4]| SocketAddr::from((ip, 0));
         // The second one is of a network that is for documentation, so nobody has it.
-        let addresses = [at([127, 0, 0, 1]), at([192, 0, 2, 1]), at([127, 0, 0, 2])];
+        let addresses = [at([127, 0, 0, 1]), at([203, 0, 113, 1]), at([127, 0, 0, 2])];
         let mut listener = TcpListeners::bind_all(&host, &addresses).expect("two can be bound");
         let bound = listener.address(&host).expect("it is bound");
         assert_eq!(bound.host, host.host);
@@ -267,7 +267,7 @@ mod tests {
         let error = TcpListeners::bind_all(&host, &addresses).expect_err("one is taken");
         assert!(error.to_string().starts_with("127.0.0.3: "), "{error}");
         // If none of them is the machine's, nobody could connect.
-        let error = TcpListeners::bind_all(&host, &[at([192, 0, 2, 1]), at([192, 0, 2, 2])]);
+        let error = TcpListeners::bind_all(&host, &[at([203, 0, 113, 1]), at([203, 0, 113, 2])]);
         assert_eq!(error.expect_err("nobody has them").kind(), io::ErrorKind::AddrNotAvailable);
     }
 
