@@ -23,7 +23,8 @@ pub struct Stats {
     pub connections_open: u64,
     /// Connections that were accepted.
     pub connections_accepted: u64,
-    /// Connections that ended, by cause; the causes are those of [`CloseReason::cause`].
+    /// Connections that ended, by cause. The causes are those of
+    /// [`CloseReason::cause`](crate::session::CloseReason::cause).
     pub closes: BTreeMap<&'static str, u64>,
     /// Whole packets from clients.
     pub packets_in: u64,
