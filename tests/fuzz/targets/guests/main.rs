@@ -41,6 +41,8 @@ const LIMITS: CodecLimits = CodecLimits {
     open_cpu: Duration::from_millis(10),
     slow_calls: 1000,
     // The server applies these limits. Here sessions are driven without a server.
+    keep_packets: 0,
+    keep_bytes: 0,
     session_cpu: 0,
     total_cpu: 0,
     over_cpu_timeout: Duration::ZERO,
