@@ -1,7 +1,9 @@
 //! Measures what it costs the data path that the server is observed. There are two servers: one
-//! whose metrics are read once a second over the control API, and one that nobody observes.
+//! whose metrics are read once a second over the control API and of whose requests one in a hundred
+//! is traced, and one that nobody observes. The spans go to the thread that exports them, which is
+//! not counted.
 //!
-//! Run it with `cargo bench -p wireplug --features control --bench observe`. The figure is the
+//! Run it with `cargo bench -p wireplug --features control,otel --bench observe`. The figure is the
 //! ratio of the CPU times that the servers' threads take for a request, including the kernel, with
 //! the 95 % interval of its mean. Each round starts both servers anew, so that the place of one in
 //! memory decides nothing, and measures them in turns. With `--quick`, it only runs briefly.
@@ -14,9 +16,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter};
 use serde_json::json;
 use wireplug::admin::ControlApi;
 use wireplug::config::{ControlAddress, ControlConfig, ServerConfig};
+use wireplug::traces::{Sampling, Traces};
 use wireplug::{App, CodecSource, Server};
 use wireplug_tests::counted::Counted;
 use wireplug_tests::figures::report;
@@ -82,6 +88,7 @@ struct Observed {
     socket: Option<PathBuf>,
     /// The CPU time of the turns that count, and their requests.
     used: (Duration, usize),
+    _provider: Option<SdkTracerProvider>,
     _folder: Folder,
 }
 
@@ -92,7 +99,11 @@ impl Observed {
         let socket = is_observed.then(|| folder.path("control.sock"));
         let app = App::new().route(ECHO, |body: Bytes| async move { body });
         let config = ServerConfig { max_connections: 100, ..ServerConfig::default() };
-        let server = Server::new(app).config(config);
+        let (provider, traces) = match is_observed {
+            true => traces(),
+            false => Default::default(),
+        };
+        let server = Server::new(app).config(config).traces(traces);
         let server = server.listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})));
         let address = threads.runtime.block_on(async {
             let server = server.start().await.expect("it starts");
@@ -106,7 +117,7 @@ impl Observed {
         });
         let address = address.parse().expect("a numeric address");
         let clients = Clients::connect(connections, pipeline, Transport::Tcp, address, true);
-        Self { threads, clients, socket, used: (Duration::ZERO, 0), _folder: folder }
+        Self { threads, clients, socket, used: (Duration::ZERO, 0), _provider: provider, _folder: folder }
     }
 
     fn turn(&mut self, turn: Duration, counted: bool) {
@@ -128,6 +139,26 @@ impl Observed {
     fn cost(&self) -> f64 {
         self.used.0.as_secs_f64() / self.used.1 as f64
     }
+}
+
+/// Takes the spans, as an exporter does whose receiver is fast.
+#[derive(Debug)]
+struct Taken;
+
+impl SpanExporter for Taken {
+    async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
+        drop(spans);
+        Ok(())
+    }
+}
+
+/// Traces one request in a hundred.
+fn traces() -> (Option<SdkTracerProvider>, Traces) {
+    let batches = BatchSpanProcessor::builder(Taken).build();
+    let provider =
+        SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_span_processor(batches).build();
+    let traces = Traces::new(provider.tracer("bench"), Sampling::ratio(0.01));
+    (Some(provider), traces)
 }
 
 /// Reads the metrics as Prometheus does.

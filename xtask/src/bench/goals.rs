@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         figures: &[("server-50-1-wasm-native", AtMost(1.15)), ("server-50-16-wasm-native", AtMost(1.25))],
     },
     Row {
-        what: "with a scrape a second : without, CPU of a request, low end of the 95 % interval, pipeline 1; 16",
+        what: "with a scrape a second and 1 % traced : without, CPU of a request, low end of the 95 % interval, pipeline 1; 16",
         figures: &[("observe-50-1", AtMost(1.02)), ("observe-50-16", AtMost(1.02))],
     },
     Row {
