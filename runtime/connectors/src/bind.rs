@@ -7,13 +7,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::task::Poll;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, lookup_host};
 use tracing::warn;
 
-use super::HostPort;
+use super::{BoxError, HostPort, inherited};
 
 /// The largest number of connections that the kernel queues until they are accepted. The kernel may
 /// have a lower limit of its own.
@@ -92,6 +93,26 @@ impl TcpListeners {
         })
     }
 
+    /// Listens on the sockets of another process.
+    ///
+    /// # Errors
+    /// Returns an error if there is none, or if one is not a socket that listens on TCP.
+    pub(super) fn inherit(sockets: Vec<OwnedFd>) -> Result<Self, BoxError> {
+        if sockets.is_empty() {
+            return Err("no socket was handed over".into());
+        }
+        let sockets = sockets.into_iter().map(inherited::tcp).collect::<io::Result<_>>()?;
+        Ok(Self { sockets, first: 0 })
+    }
+
+    /// Returns duplicates of the sockets, for another process.
+    ///
+    /// # Errors
+    /// Returns an error if the process has no descriptor left.
+    pub(super) fn duplicates(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect()
+    }
+
     /// Returns the next client, whichever address it connects to.
     ///
     /// # Errors
@@ -108,12 +129,6 @@ impl TcpListeners {
             Poll::Pending
         })
         .await
-    }
-}
-
-impl From<TcpListener> for TcpListeners {
-    fn from(socket: TcpListener) -> Self {
-        Self { sockets: vec![socket], first: 0 }
     }
 }
 

@@ -47,6 +47,15 @@ impl DeadPeers {
         Self { unacknowledged, idle: options.idle_timeout }
     }
 
+    /// Applies the limits to a connection of another process, which may have had other ones.
+    pub(super) fn watch_anew(self, stream: &TcpStream) {
+        let socket = SockRef::from(stream);
+        #[cfg(target_os = "linux")]
+        let _ = socket.set_tcp_user_timeout(None);
+        let _ = socket.set_keepalive(false);
+        self.watch(stream);
+    }
+
     /// Applies the limits to a connection.
     pub fn watch(self, stream: &TcpStream) {
         let socket = SockRef::from(stream);
@@ -91,6 +100,11 @@ mod tests {
         assert_eq!(socket.tcp_user_timeout().expect("an option"), None);
         assert!(socket.keepalive().expect("an option"));
         assert_eq!(socket.tcp_keepalive_time().expect("an option"), ASK_AFTER);
+        DeadPeers { unacknowledged: 5 * second, idle: 60 * second }.watch_anew(&stream);
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(5 * second));
+        assert!(!socket.keepalive().expect("an option"));
+        DeadPeers { unacknowledged: Duration::ZERO, idle: 60 * second }.watch_anew(&stream);
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), None);
         drop(stream);
 
         let stream = watched(Duration::MAX, Duration::MAX).await;

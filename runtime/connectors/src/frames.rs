@@ -44,6 +44,18 @@ impl Frames {
         self.come > 0 || self.payload > 0 || self.fragmented
     }
 
+    /// Returns how many bytes may be read without going beyond the message that has begun: what is
+    /// left of a frame's payload, or of a head as far as its length is known. Zero if no message
+    /// has begun.
+    pub(super) fn rest(&self) -> u64 {
+        match self.come {
+            _ if !self.is_partial() => 0,
+            _ if self.payload > 0 => self.payload,
+            0 | 1 => 2 - self.come as u64,
+            _ => (self.head_length() - self.come) as u64,
+        }
+    }
+
     fn head_length(&self) -> usize {
         let mask = if self.head[1] & 0x80 == 0 { 0 } else { 4 };
         mask + match self.head[1] & 0x7f {
@@ -109,6 +121,27 @@ mod tests {
             assert_eq!(frames.receive(&message[1..]), 1);
             assert!(!frames.is_partial());
         }
+    }
+
+    /// A reader that takes no more than `rest` at a time ends with the message, wherever it began
+    /// to ask.
+    #[test]
+    fn the_rest_of_a_message_ends_with_it() {
+        let message = [frame(0x02, 300), frame(0x89, 3), frame(0x00, 70_000), frame(0x80, 0)].concat();
+        let stream = [&message[..], &frame(0x82, 5)].concat();
+        for begun in [1, 2, 3, 7, 8, 9, 307, 308, 309, 316, 317, 320, 70_000, message.len() - 1] {
+            let mut frames = Frames::default();
+            frames.receive(&stream[..begun]);
+            let mut read = begun;
+            while frames.rest() > 0 {
+                // A socket may have fewer bytes.
+                let count = (frames.rest() as usize).min(1000);
+                frames.receive(&stream[read..read + count]);
+                read += count;
+            }
+            assert_eq!(read, message.len(), "{begun}");
+        }
+        assert_eq!(Frames::default().rest(), 0);
     }
 
     #[test]

@@ -20,6 +20,7 @@ enum Phase {
     Starting,
     Running(Problem),
     Draining,
+    Stopping,
 }
 
 /// An answer to a health check.
@@ -55,9 +56,14 @@ impl Health {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Running(Box::new(problem));
     }
 
-    /// Notes that the server ends.
+    /// Notes that the server takes no more clients.
     pub fn set_draining(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Draining;
+    }
+
+    /// Notes that the server ends.
+    pub fn set_stopping(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Stopping;
     }
 
     /// Returns the answer to a check at this path, or `None` if it is another path.
@@ -76,7 +82,8 @@ impl Health {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Phase::Starting => Some("the server is starting".to_owned()),
             Phase::Running(problem) => problem(),
-            Phase::Draining => Some("the server is stopping".to_owned()),
+            Phase::Draining => Some("the server is draining".to_owned()),
+            Phase::Stopping => Some("the server is stopping".to_owned()),
         }
     }
 }
@@ -102,6 +109,8 @@ mod tests {
         health.set_running(|| Some("NATS is not reached".to_owned()));
         assert_eq!(ready(), says(false, "NATS is not reached"));
         health.set_draining();
+        assert_eq!(ready(), says(false, "the server is draining"));
+        health.set_stopping();
         assert_eq!(ready(), says(false, "the server is stopping"));
         assert!(health.answer("/livez").is_some_and(|answer| answer.is_good));
         assert_eq!(health.answer("/livez/"), None);

@@ -9,11 +9,13 @@
 //! | `registry` | which connector a URL's scheme stands for |
 //! | `url` | a listener's URL |
 //! | `socket` | a client's socket, of bytes or of messages |
+//! | `handover` | a client's socket on its way to another process |
 //! | `tcp` | TCP, and the layers of a connection over it |
 //! | `unix`, `pipe` | sockets and named pipes of the file system |
 //! | [`memory`] | streams within the process |
 //! | `shm` | shared memory between processes (feature `shm`, Linux) |
 //! | `bind`, `dead_peers`, `accept_errors` | the code that listeners of the operating system share: binding, detecting vanished peers, handling errors of accept |
+//! | `inherited` | listening sockets that another process has bound |
 //! | `socket_buffers` | the sizes of the kernel's buffers for a client |
 //! | `proxy` | the PROXY header, by which a load balancer reports a client's address |
 //! | `forwarded` | the header fields by which HTTP proxies report it |
@@ -36,8 +38,10 @@ pub mod config;
 mod dead_peers;
 mod forwarded;
 mod frames;
+mod handover;
 mod health;
 mod http;
+mod inherited;
 pub mod memory;
 mod meter;
 mod path;
@@ -64,14 +68,16 @@ mod url;
 mod websocket;
 
 use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 
+pub use self::handover::HandedSocket;
 pub use self::health::{Health, HealthAnswer};
 pub use self::memory::Memory;
-pub use self::meter::{Pace, RateLimits, RateMeter};
+pub use self::meter::{Pace, RateLimits, RateMeter, SavedMeter};
 pub use self::path::PathOptions;
 pub use self::pipe::Pipe;
 pub use self::protocol::Protocol;
@@ -98,6 +104,7 @@ pub mod listening {
     pub use crate::bind::tcp_at as bind_tcp;
     pub use crate::dead_peers::DeadPeers;
     pub use crate::http::MAX_HEAD;
+    pub use crate::inherited::{is_tcp_at, tcp as inherit_tcp};
     pub use crate::proxy::contains;
     pub use crate::tls::{TlsError, UNEXPECTED, is_client_hello, load as load_tls};
     pub use crate::unix::{BindError, BoundSocket};
@@ -108,6 +115,19 @@ pub mod listening {
 /// A new connector has not used any resource of the system yet. [`start`](Connector::start)
 /// listens, [`accept`](Connector::accept) returns one client after another, and
 /// [`stop`](Connector::stop) frees the address.
+///
+/// When the server is upgraded, the connectors of the old and of the new process work together, in
+/// this order:
+///
+/// 1. The old one returns its [`sockets`](Connector::sockets). The new one
+///    [`inherit`](Connector::inherit)s them, and starts.
+/// 2. The old one is not asked to accept any more. If it has a shared socket, it
+///    [`pause`](Connector::pause)s.
+/// 3. The new one [`adopt`](Connector::adopt)s clients. Meanwhile it accepts others, or, with a
+///    shared socket, does so after [`resume`](Connector::resume).
+/// 4. The old one [`leave`](Connector::leave)s.
+///
+/// If the new process fails before that, the old one accepts again, after `resume` if it paused.
 pub trait Connector: Send + 'static {
     /// Returns the URL at which clients reach the connector. After [`start`](Connector::start), the
     /// URL has the address that was really bound, such as the port.
@@ -190,6 +210,75 @@ pub trait Connector: Send + 'static {
     /// does nothing if the connector has stopped already, or never started. Dropping a connector
     /// must also stop it.
     fn stop(&mut self);
+
+    /// Returns duplicates of the listening sockets, for another process. Empty if they cannot be
+    /// passed, or if the connector does not listen.
+    ///
+    /// # Errors
+    /// Returns an error if the process has no descriptor left.
+    fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        Ok(Vec::new())
+    }
+
+    /// Returns whether a listening socket is bound to the connector's address, for sockets that the
+    /// service manager has bound. Called before [`start`](Connector::start). A port that is 0 has
+    /// no such socket. May wait for the resolution of a name.
+    fn is_for(&self, socket: BorrowedFd<'_>) -> bool {
+        let _ = socket;
+        false
+    }
+
+    /// Takes listening sockets that another process has bound, instead of binding. Called before
+    /// [`start`](Connector::start), at most once, and within a runtime of tokio.
+    ///
+    /// # Errors
+    /// Returns an error if the connector takes no sockets over, or if these are not such sockets as
+    /// it listens on.
+    fn inherit(&mut self, sockets: Vec<OwnedFd>) -> Result<(), BoxError> {
+        let _ = sockets;
+        Err("its transport takes no sockets over".into())
+    }
+
+    /// Continues with a client of another process, whose connector was of the same kind. The
+    /// connector applies the options that it has now. Called after [`start`](Connector::start).
+    ///
+    /// The attributes and the address of the client move with its session, so [`Opened`] has none
+    /// of them. Its meter begins anew, unless the server calls [`RateMeter::resume`].
+    ///
+    /// # Errors
+    /// Returns an error of kind [`io::ErrorKind::Unsupported`] if the connector takes no clients
+    /// over, one of kind [`io::ErrorKind::InvalidData`] if this is not a client that it can serve,
+    /// and otherwise the error of the system. The other process then goes on with the client.
+    fn adopt(&mut self, client: HandedSocket) -> io::Result<Opened> {
+        let _ = client;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Stops accepting clients like [`stop`](Connector::stop), but leaves the address to the other
+    /// process that has the sockets: the file of a Unix domain socket stays.
+    fn leave(&mut self) {
+        self.stop();
+    }
+
+    /// Stops reading a socket that the clients share, as over UDP, and returns what another process
+    /// must know to go on reading it. Until [`resume`](Connector::resume), what clients send waits
+    /// in the kernel, and the server does not call [`accept`](Connector::accept). Called before the
+    /// clients are handed over.
+    ///
+    /// `None` for transports on which each client has a socket of its own: two processes may accept
+    /// from one listening socket.
+    fn pause(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Goes on reading a socket that the clients share. After [`inherit`](Connector::inherit), the
+    /// connector does not read before this call.
+    ///
+    /// `state` is what [`pause`](Connector::pause) returned in the other process. It is `None` if
+    /// that process is gone, and for a connector that was paused itself, which has its state.
+    fn resume(&mut self, state: Option<&[u8]>) {
+        let _ = state;
+    }
 }
 
 /// The kinds of sockets that a connector may hand out.

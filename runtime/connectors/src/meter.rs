@@ -8,6 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::OverRate;
@@ -20,7 +21,7 @@ use crate::running_time::{Reading, RunningTime};
 const OVERHEAD: u64 = 16 << 10;
 
 /// The rates of a listener's clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimits {
     /// Packets per second. One second's worth may come at once. 0: no limit.
     pub packets_per_second: u32,
@@ -37,6 +38,16 @@ pub struct RateMeter(Arc<Mutex<Metered>>);
 
 /// What a meter holds: `None` while there are no limits, so that most clients need little memory.
 type Metered = Option<Box<Counts>>;
+
+/// What a meter has counted, for a meter in another process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedMeter {
+    limits: RateLimits,
+    /// The tokens of the two buckets. A negative number is a debt.
+    packets: Option<f64>,
+    bytes: Option<f64>,
+    is_over: bool,
+}
 
 /// Whether a client may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +125,44 @@ impl RateMeter {
             counts.pace = Pace::Within;
         }
         counts.pace
+    }
+
+    /// Returns what the meter has counted, for a meter in another process.
+    pub fn saved(&self) -> SavedMeter {
+        let mut metered = self.lock();
+        let Some(counts) = &mut *metered else { return SavedMeter::default() };
+        let now = counts.now();
+        let tokens = |bucket: &mut Option<Bucket>| {
+            bucket.as_mut().map(|bucket| {
+                bucket.take(0, now);
+                bucket.tokens
+            })
+        };
+        let (packets, bytes) = (tokens(&mut counts.packets), tokens(&mut counts.bytes));
+        SavedMeter { limits: counts.limits, packets, bytes, is_over: counts.pace == Pace::Over }
+    }
+
+    /// Continues with what a meter in another process has counted, so that the client gains nothing
+    /// by the move. As with [`set`](RateMeter::set), the client begins with a second's worth if
+    /// this meter has other limits, and stays over if it was over.
+    pub fn resume(&self, saved: &SavedMeter) {
+        if let Some(counts) = &mut *self.lock() {
+            let now = counts.now();
+            if counts.limits == saved.limits {
+                for (bucket, saved) in
+                    [(&mut counts.packets, saved.packets), (&mut counts.bytes, saved.bytes)]
+                {
+                    if let (Some(bucket), Some(tokens)) = (bucket, saved) {
+                        (bucket.tokens, bucket.filled) = (tokens, now);
+                    }
+                }
+            }
+            if saved.is_over {
+                counts.pace = Pace::Over;
+            }
+        }
+        // A debtor waits.
+        self.take(0, 0);
     }
 
     /// Lifts all limits. Called when the connection ends and further input is discarded.
@@ -286,6 +335,34 @@ mod tests {
         assert_eq!(meter.take(2, 0), Pace::Over);
         meter.set(&limits(0), &time);
         assert_eq!(meter.take(1 << 40, 0), Pace::Within);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_move_to_another_process_gives_nothing_away() {
+        let moved = |from: &RateMeter, to: RateMeter| {
+            to.resume(&from.saved());
+            to
+        };
+        let first = meter(10, 64 << 10, OverRate::Delay);
+        first.take(8, 100);
+        let second = moved(&first, meter(10, 64 << 10, OverRate::Delay));
+        assert_eq!(second.saved(), first.saved());
+        assert_eq!(second.take(2, 0), Pace::Within);
+        let Pace::Wait(until) = second.take(5, 0) else { panic!("it is in debt") };
+        // A debt is there at once, and is paid as it would have been.
+        tokio::time::advance(Duration::from_millis(200)).await;
+        let third = moved(&second, meter(10, 64 << 10, OverRate::Delay));
+        assert_eq!(third.pace(), Pace::Wait(until));
+        tokio::time::advance(Duration::from_millis(300)).await;
+        assert_eq!(third.pace(), Pace::Within);
+
+        let other = moved(&second, meter(20, 0, OverRate::Delay));
+        assert_eq!(other.take(20, 1 << 40), Pace::Within, "other rates begin anew");
+        let over = meter(1, 0, OverRate::Close);
+        assert_eq!(over.take(2, 0), Pace::Over);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(moved(&over, meter(20, 0, OverRate::Close)).pace(), Pace::Over);
+        assert_eq!(moved(&over, meter(0, 0, OverRate::Close)).pace(), Pace::Within, "there is no limit");
     }
 
     #[test]

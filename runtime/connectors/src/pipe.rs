@@ -31,7 +31,9 @@ use tracing::warn;
 
 use super::path::PathOptions;
 use super::prefixed_stream::PrefixedStream;
-use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
+use super::{
+    BoxError, ByteStream, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds,
+};
 use wireplug_base::ownership;
 
 /// How often the server checks whether a client has opened its end to read, or whether another
@@ -228,5 +230,11 @@ impl AsyncWrite for PipeStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.output = None;
         Poll::Ready(Ok(()))
+    }
+}
+
+impl ByteStream for PipeStream {
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        Err("a client of a named pipe cannot be handed to another process")
     }
 }

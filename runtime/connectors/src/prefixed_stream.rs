@@ -7,13 +7,16 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
 
-use super::ByteStream;
 use super::frames::Frames;
+use super::handover::to_state;
 use super::meter::RateMeter;
+use super::protocol::SavedClient;
 use super::rate_wait::RateWait;
+use super::{ByteStream, HandedSocket};
 use crate::running_time::RunningTime;
 use wireplug_base::reused::Reused;
 
@@ -49,6 +52,19 @@ pub(super) struct PrefixedStream<S> {
     frames: Option<Frames>,
     /// Bytes of frames that were read in this turn.
     turn: usize,
+    /// Whether a WebSocket client is read only to the end of its current message, because it is to
+    /// be handed over.
+    held: bool,
+}
+
+/// The state of a stream on its way to another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedStream {
+    unread: Vec<u8>,
+    first_out: Vec<u8>,
+    read: u64,
+    written: u64,
+    heard: bool,
 }
 
 impl<S: ByteStream> PrefixedStream<S> {
@@ -73,7 +89,35 @@ impl<S: ByteStream> PrefixedStream<S> {
             wait: RateWait::default(),
             frames: None,
             turn: 0,
+            held: false,
         }
+    }
+
+    /// Continues with a stream of another process.
+    pub(super) fn resume(stream: S, meter: RateMeter, saved: SavedStream) -> Self {
+        let SavedStream { unread, first_out, read, written, heard } = saved;
+        let mut resumed = Self { unread, read, written, heard, ..Self::metered(stream, meter) };
+        if !first_out.is_empty() {
+            *resumed.first_out() = first_out;
+        }
+        resumed
+    }
+
+    /// Returns the client for another process. `client` adds what a layer above knows.
+    pub(super) fn hand_over_as(
+        &self,
+        client: impl FnOnce(SavedStream) -> SavedClient,
+    ) -> io::Result<HandedSocket> {
+        let first_out = self.first_out.get().map_or(&[][..], |bytes| &bytes[self.first_written..]);
+        let saved = SavedStream {
+            unread: self.unread.clone(),
+            first_out: first_out.to_vec(),
+            read: self.read,
+            written: self.written,
+            heard: self.heard,
+        };
+        // The stream below is a socket of the system, which has no state.
+        Ok(HandedSocket { state: to_state(&client(saved))?, ..self.stream.hand_over()? })
     }
 
     /// Creates a stream like [`PrefixedStream::metered`], over a stream whose bytes the same meter
@@ -113,6 +157,14 @@ impl<S: ByteStream> PrefixedStream<S> {
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Returns how many bytes may be read from the stream now.
+    fn allowed(&self) -> usize {
+        match &self.frames {
+            Some(frames) if self.held => usize::try_from(frames.rest()).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        }
     }
 
     /// Counts the bytes that were read.
@@ -187,9 +239,14 @@ impl<S: ByteStream> AsyncRead for PrefixedStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.unread.is_empty() {
+            let allowed = self.allowed();
+            if allowed == 0 {
+                self.turn = 0;
+                return Poll::Pending;
+            }
             ready!(self.poll_may_read(cx))?;
             let before = buf.filled().len();
-            let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
+            let Poll::Ready(read) = poll_read_some(&mut self.stream, cx, buf, allowed) else {
                 self.turn = 0;
                 return Poll::Pending;
             };
@@ -206,6 +263,23 @@ impl<S: ByteStream> AsyncRead for PrefixedStream<S> {
         self.unread.drain(..count);
         Poll::Ready(Ok(()))
     }
+}
+
+/// Reads at most `most` bytes.
+fn poll_read_some<S: ByteStream>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    most: usize,
+) -> Poll<io::Result<()>> {
+    if buf.remaining() <= most {
+        return Pin::new(stream).poll_read(cx, buf);
+    }
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+    let read = ready!(Pin::new(stream).poll_read(cx, &mut part));
+    let count = part.filled().len();
+    buf.advance(count);
+    Poll::Ready(read)
 }
 
 impl<S: ByteStream> AsyncWrite for PrefixedStream<S> {
@@ -227,5 +301,28 @@ impl<S: ByteStream> AsyncWrite for PrefixedStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Between two messages of a WebSocket client, or at any time for any other client. Bytes that were
+/// read, and those that are still to be written, move along.
+impl<S: ByteStream> ByteStream for PrefixedStream<S> {
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        self.stream.prepare_handover()?;
+        self.held = true;
+        Ok(())
+    }
+
+    fn may_be_handed_over(&self) -> bool {
+        self.held && !self.is_partial() && self.stream.may_be_handed_over()
+    }
+
+    fn cancel_handover(&mut self) {
+        self.stream.cancel_handover();
+        self.held = false;
+    }
+
+    fn hand_over(&self) -> io::Result<HandedSocket> {
+        self.hand_over_as(SavedClient::Stream)
     }
 }

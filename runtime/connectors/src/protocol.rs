@@ -4,11 +4,15 @@
 use std::io;
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 
-use super::prefixed_stream::PrefixedStream;
+use super::handover::invalid;
+use super::meter::RateMeter;
+use super::prefixed_stream::{PrefixedStream, SavedStream};
 use super::turn_away::TurnAway;
 use super::upgrade::HttpRules;
+use super::websocket::SavedWebSocket;
 use super::{ByteStream, Opened, Socket, SocketKinds, websocket};
 
 /// The first bytes of every WebSocket client (RFC 6455, section 4.1). A codec's protocol whose
@@ -25,6 +29,13 @@ pub enum Protocol {
     /// Either of them. A client whose first bytes are an HTTP GET is a WebSocket client. A server
     /// that speaks first can do so only after it has received the client's first byte.
     Hybrid,
+}
+
+/// The state of a client on its way to another process, and which protocol the client speaks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum SavedClient {
+    Stream(SavedStream),
+    WebSocket(SavedWebSocket),
 }
 
 impl Protocol {
@@ -66,6 +77,37 @@ impl Protocol {
         }
         let meter = Some(stream.meter().clone());
         let socket = Socket::Stream(Box::new(stream));
+        Ok(Opened { transport, client: None, attributes: Vec::new(), meter, starttls: None, socket })
+    }
+
+    /// Continues with a client of another process, over a socket of the system.
+    pub(super) fn resume<S: ByteStream + 'static>(
+        self,
+        stream: S,
+        transport: &'static str,
+        client: SavedClient,
+        meter: RateMeter,
+        max_message: usize,
+        rules: &HttpRules,
+    ) -> io::Result<Opened> {
+        let kinds = self.kinds();
+        let (transport, socket) = match client {
+            SavedClient::Stream(saved) if kinds.stream => {
+                let stream = PrefixedStream::resume(stream, meter.clone(), saved);
+                (transport, Socket::Stream(Box::new(stream)))
+            }
+            SavedClient::WebSocket(saved) if kinds.messages => {
+                let socket = websocket::resume(stream, meter.clone(), saved, max_message, rules);
+                (websocket::TRANSPORT, Socket::Messages(Box::new(socket)))
+            }
+            SavedClient::Stream(_) => {
+                return Err(invalid("the client speaks no WebSocket, and this listener only WebSocket"));
+            }
+            SavedClient::WebSocket(_) => {
+                return Err(invalid("the client speaks WebSocket, and this listener does not"));
+            }
+        };
+        let meter = Some(meter);
         Ok(Opened { transport, client: None, attributes: Vec::new(), meter, starttls: None, socket })
     }
 }

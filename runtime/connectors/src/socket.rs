@@ -4,7 +4,10 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Empty};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::handover::{HandedSocket, NOT_POSSIBLE};
 
 /// A client's socket.
 pub enum Socket {
@@ -20,9 +23,86 @@ pub enum Socket {
 /// The server passes all bytes that it sends together to one
 /// [`poll_write`](AsyncWrite::poll_write). If the transport takes only a part, the rest follows in
 /// further calls.
-pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+///
+/// A type that has nothing to say about hand-overs implements the trait with an empty body.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Prepares to hand the client to another process. From now on the stream reads no further than
+    /// it must to reach a point at which it can be handed over. At that point its reads return
+    /// [`Poll::Pending`] without waking a task. Until then it is used as before.
+    ///
+    /// # Errors
+    /// Returns why the stream cannot be handed over at all, in words for the log.
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        Err(NOT_POSSIBLE)
+    }
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+    /// Returns whether the stream, which is prepared, may be handed over as it is now.
+    fn may_be_handed_over(&self) -> bool {
+        false
+    }
+
+    /// Takes the preparation back. The task must read the stream again, since nothing wakes it.
+    fn cancel_handover(&mut self) {}
+
+    /// Returns the client for the other process. Called while
+    /// [`may_be_handed_over`](ByteStream::may_be_handed_over) returns true. After the call this
+    /// process neither reads nor writes, unless the other one refuses the client.
+    ///
+    /// # Errors
+    /// Returns an error of kind [`io::ErrorKind::Unsupported`] if the stream cannot be handed over,
+    /// and the error of the system if the descriptor cannot be duplicated.
+    fn hand_over(&self) -> io::Result<HandedSocket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Implements the hand-over of a socket of the system, which has no state in this process.
+macro_rules! system_socket {
+    ($type:ty) => {
+        impl ByteStream for $type {
+            fn prepare_handover(&mut self) -> Result<(), &'static str> {
+                Ok(())
+            }
+
+            fn may_be_handed_over(&self) -> bool {
+                true
+            }
+
+            fn hand_over(&self) -> io::Result<HandedSocket> {
+                HandedSocket::of(self)
+            }
+        }
+    };
+}
+
+system_socket!(TcpStream);
+system_socket!(UnixStream);
+
+impl ByteStream for DuplexStream {
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        Err("its client is in this process")
+    }
+}
+
+impl ByteStream for Empty {}
+
+impl<S: ByteStream + ?Sized> ByteStream for Box<S> {
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        (**self).prepare_handover()
+    }
+
+    fn may_be_handed_over(&self) -> bool {
+        (**self).may_be_handed_over()
+    }
+
+    fn cancel_handover(&mut self) {
+        (**self).cancel_handover();
+    }
+
+    fn hand_over(&self) -> io::Result<HandedSocket> {
+        (**self).hand_over()
+    }
+}
 
 /// A socket that carries whole messages.
 ///
@@ -87,6 +167,37 @@ pub trait MessageSocket: Send {
     /// Closes the connection in the transport's way, and sends the code and the reason if the
     /// transport can. The code and the reason of the first call apply.
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Prepares to hand the client to another process. From now on the socket reads no further than
+    /// it must to reach a point at which it can be handed over. At that point
+    /// [`poll_receive`](MessageSocket::poll_receive) returns [`Poll::Pending`] without waking a
+    /// task. Until then the socket is used as before.
+    ///
+    /// # Errors
+    /// Returns why the socket cannot be handed over at all, in words for the log.
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        Err(NOT_POSSIBLE)
+    }
+
+    /// Returns whether the socket, which is prepared, may be handed over as it is now.
+    fn may_be_handed_over(&self) -> bool {
+        false
+    }
+
+    /// Takes the preparation back. The task must read the socket again, since nothing wakes it.
+    fn cancel_handover(&mut self) {}
+
+    /// Returns the client for the other process. Called while
+    /// [`may_be_handed_over`](MessageSocket::may_be_handed_over) returns true. After the call this
+    /// process neither reads nor writes, unless the other one refuses the client. Messages that
+    /// were sent and are not flushed go along.
+    ///
+    /// # Errors
+    /// Returns an error of kind [`io::ErrorKind::Unsupported`] if the socket cannot be handed over,
+    /// and the error of the system if the descriptor cannot be duplicated.
+    fn hand_over(&self) -> io::Result<HandedSocket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The data that has passed over a socket so far.

@@ -6,6 +6,11 @@
 //! once. The connector hands out a client when its session begins. Before its first packet, the
 //! client still has to join the namespace `/`.
 //!
+//! A session does not go to another process when the server is upgraded, because its HTTP
+//! connections and requests belong to several tasks. It stays until its client closes. The
+//! listening sockets go over, so a client that polls and opens a new connection reaches the new
+//! process, which does not know its session: the client opens a new one.
+//!
 //! | file | its job |
 //! |---|---|
 //! | `packet` | the packets of both protocols |
@@ -33,6 +38,7 @@ mod session;
 mod transport;
 
 use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +57,7 @@ use self::room::Room;
 use super::bind::TcpListeners;
 use super::dead_peers::DeadPeers;
 use super::socket_buffers::SocketBuffers;
-use super::{BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds, bind};
+use super::{BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds, bind, inherited};
 
 /// The largest number of clients that wait to be accepted. Further clients are refused.
 const BACKLOG: usize = 128;
@@ -73,6 +79,8 @@ const CONNECTIONS: usize = 3;
 /// The connector for Socket.IO: `socketio://HOST:PORT`.
 pub struct SocketIoServer {
     address: HostPort,
+    /// The sockets of another process, until the connector starts.
+    inherited: Option<TcpListeners>,
     listening: Option<Listening>,
 }
 
@@ -93,7 +101,7 @@ impl SocketIoServer {
     /// Creates a connector that will listen at an address. Port 0 selects a free port. A listener
     /// that names no codec uses the built-in codec `sio`.
     pub fn new(address: HostPort) -> Self {
-        Self { address, listening: None }
+        Self { address, inherited: None, listening: None }
     }
 }
 
@@ -135,7 +143,10 @@ impl Connector for SocketIoServer {
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
-            let listener = TcpListeners::bind(&self.address).await?;
+            let listener = match self.inherited.take() {
+                Some(inherited) => inherited,
+                None => TcpListeners::bind(&self.address).await?,
+            };
             self.address = listener.address(&self.address).context("it does not know its address")?;
 
             let stopped = CancellationToken::new();
@@ -188,7 +199,21 @@ impl Connector for SocketIoServer {
     }
 
     fn stop(&mut self) {
-        self.listening = None;
+        (self.inherited, self.listening) = (None, None);
+    }
+
+    fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        let listener = self.listening.as_ref().map(|listening| &listening.listener);
+        listener.map_or(Ok(Vec::new()), TcpListeners::duplicates)
+    }
+
+    fn is_for(&self, socket: BorrowedFd<'_>) -> bool {
+        inherited::is_tcp_at(socket, &self.address)
+    }
+
+    fn inherit(&mut self, sockets: Vec<OwnedFd>) -> Result<(), BoxError> {
+        self.inherited = Some(TcpListeners::inherit(sockets)?);
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,10 @@ use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::dead_peers::DeadPeers;
+use super::handover::{from_state, invalid};
 use super::prefixed_stream::PrefixedStream;
 use super::proxy::{self, contains};
 use super::socket_buffers::SocketBuffers;
@@ -22,12 +24,15 @@ use super::tls::{Tls, Watch};
 use super::turn_away::TurnAway;
 use super::upgrade::HttpRules;
 use super::{
-    BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
-    Secured, SocketKinds, StartTls, bind,
+    BoxError, Connector, HandedSocket, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol,
+    RateLimits, RateMeter, Secured, SocketKinds, StartTls, bind, inherited,
 };
 use crate::bind::TcpListeners;
 use crate::config::TlsConfig;
 use crate::running_time::RunningTime;
+
+/// The name of the transport of a client that speaks the codec's protocol directly.
+const TRANSPORT: &str = "tcp";
 
 /// How many unsent bytes the kernel holds for a client before the socket stops being writable. By
 /// default the kernel holds megabytes, and the socket becomes writable again only when a third of
@@ -80,16 +85,6 @@ impl Tcp {
         self.encrypted = true;
         self
     }
-
-    /// Creates a connector that accepts from a bound listener, such as one that another process has
-    /// handed over.
-    ///
-    /// # Errors
-    /// Returns an error if the system does not report the listener's address.
-    pub fn over(protocol: Protocol, listener: TcpListener) -> io::Result<Self> {
-        let address = listener.local_addr()?.into();
-        Ok(Self { listener: Some(TcpListeners::from(listener)), ..Self::new(protocol, address) })
-    }
 }
 
 impl Connector for Tcp {
@@ -119,11 +114,12 @@ impl Connector for Tcp {
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
-            if self.listener.is_none() {
-                let listener = TcpListeners::bind(&self.address).await?;
-                self.address = listener.address(&self.address).context("it does not know its address")?;
-                self.listener = Some(listener);
-            }
+            let listener = match self.listener.take() {
+                Some(inherited) => inherited,
+                None => TcpListeners::bind(&self.address).await?,
+            };
+            self.address = listener.address(&self.address).context("it does not know its address")?;
+            self.listener = Some(listener);
             self.update(options)
         }
         .boxed()
@@ -163,6 +159,23 @@ impl Connector for Tcp {
     fn stop(&mut self) {
         (self.listener, self.files) = (None, None);
     }
+
+    fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.listener.as_ref().map_or(Ok(Vec::new()), TcpListeners::duplicates)
+    }
+
+    fn is_for(&self, socket: BorrowedFd<'_>) -> bool {
+        inherited::is_tcp_at(socket, &self.address)
+    }
+
+    fn inherit(&mut self, sockets: Vec<OwnedFd>) -> Result<(), BoxError> {
+        self.listener = Some(TcpListeners::inherit(sockets)?);
+        Ok(())
+    }
+
+    fn adopt(&mut self, mut client: HandedSocket) -> io::Result<Opened> {
+        adopt(client.take_descriptor()?, &client.state, &self.terms)
+    }
 }
 
 impl Terms {
@@ -181,17 +194,22 @@ impl Terms {
             time: options.time.clone(),
         }
     }
+
+    /// Applies the settings of the kernel to a connection, except for those of `dead_peers`.
+    fn set(&self, stream: &TcpStream) {
+        // Turns off Nagle's algorithm: the runtime gathers small packets itself, and knows when no
+        // more will follow. The call fails only if the client has already gone, and the first read
+        // reports that.
+        let _ = stream.set_nodelay(true);
+        self.buffers.set(stream);
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+    }
 }
 
 fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
-    // Turns off Nagle's algorithm: the runtime gathers small packets itself, and knows when no more
-    // will follow. The call fails only if the client has already gone, and the first read reports
-    // that.
-    let _ = stream.set_nodelay(true);
+    terms.set(&stream);
     terms.dead_peers.watch(&stream);
-    terms.buffers.set(&stream);
-    #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     let address = bind::of_client(address);
     let sends_header = contains(&terms.proxies, address.ip());
     let behind_proxy = sends_header || terms.http.trusts(address.ip());
@@ -223,19 +241,37 @@ async fn open(
         stream.first_byte(first_byte_timeout, &time).await?;
     }
     let Some(tls) = tls else {
-        let mut opened = protocol.open(stream, "tcp", max_message, &http, peer, &turn_away).await?;
-        if let Some(tls) = starttls {
+        let mut opened = protocol.open(stream, TRANSPORT, max_message, &http, peer, &turn_away).await?;
+        opened.starttls = starttls.map(|tls| start_tls(tls, first_byte_timeout, time));
+        if opened.starttls.is_some() {
             opened.attributes.push((StartTls::ATTRIBUTE.to_owned(), "offered".to_owned()));
-            opened.starttls = Some(start_tls(tls, first_byte_timeout, time));
         }
         return Ok(Opened { client: opened.client.or(client.map(|client| client.to_string())), ..opened });
     };
     let (stream, mut attributes) = tls.accept(stream, first_byte_timeout, &time).await?;
     let stream = PrefixedStream::above(stream, meter);
-    let opened = protocol.open(stream, "tcp", max_message, &http, peer, &turn_away).await?;
+    let opened = protocol.open(stream, TRANSPORT, max_message, &http, peer, &turn_away).await?;
     attributes.extend(opened.attributes);
     let client = opened.client.or(client.map(|client| client.to_string()));
     Ok(Opened { client, attributes, ..opened })
+}
+
+/// Continues with a client of another process, above all layers.
+fn adopt(socket: OwnedFd, state: &[u8], terms: &Terms) -> io::Result<Opened> {
+    if terms.tls.is_some() {
+        return Err(invalid("the client speaks no TLS, and this listener only TLS"));
+    }
+    let client = from_state(state)?;
+    let stream = TcpStream::from_std(socket.into())?;
+    terms.set(&stream);
+    terms.dead_peers.watch_anew(&stream);
+    let meter = RateMeter::new(&terms.rate);
+    let mut opened =
+        terms.protocol.resume(stream, TRANSPORT, client, meter, terms.max_message, &terms.http)?;
+    // A client that has switched to TLS does not leave its process.
+    let starttls = terms.starttls.clone();
+    opened.starttls = starttls.map(|tls| start_tls(tls, terms.first_byte_timeout, terms.time.clone()));
+    Ok(opened)
 }
 
 /// Returns the switch to TLS. The layer below counts the bytes of the client.

@@ -14,27 +14,43 @@
 //!
 //! A datagram holds whole packets, and may be lost, duplicated or reordered. The codec and the
 //! application must handle that.
+//!
+//! When the server is upgraded, only one of the two processes may read the socket. The old one
+//! pauses. Its peers, the keys of its cookies and the clients that wait to be accepted go over.
+//! Then the new one reads. Meanwhile the kernel keeps the datagrams.
 
 mod address;
 mod cookie;
 mod demux;
+mod newcomer;
 mod opening;
 mod peer;
+#[cfg(test)]
+mod tests;
 
+use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroU32;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc};
+use tracing::warn;
 
-use self::cookie::Cookies;
+use self::cookie::{Cookies, SavedCookies};
 use self::demux::{Demux, Entry};
-use self::peer::Port;
-use super::{BoxError, Connector, HostPort, Incoming, ListenOptions, SocketKinds, bind};
+use self::newcomer::Newcomer;
+use self::peer::{Port, SavedPeer};
+use super::handover::{from_state, to_state};
+use super::{
+    BoxError, Connector, HandedSocket, HostPort, Incoming, ListenOptions, Opened, SocketKinds, bind,
+    inherited,
+};
 
 /// The largest number of clients that wait to be accepted. Further clients are treated as if their
 /// datagram were lost: they ask again.
@@ -51,6 +67,8 @@ const LARGEST: usize = 65_507;
 pub struct Udp {
     address: HostPort,
     options: UdpOptions,
+    /// The socket of another process, until the connector starts.
+    inherited: Option<UdpSocket>,
     listening: Option<Listening>,
 }
 
@@ -107,10 +125,23 @@ pub struct MaxDatagramError(usize);
 
 /// The state of a listener. The socket is closed when this state and the last peer are gone.
 struct Listening {
-    /// Declared before `newcomers`, so it is dropped first: a client in that queue may hold the
-    /// last reference to the port.
-    _port: Arc<Port>,
-    newcomers: mpsc::Receiver<Incoming>,
+    /// Declared before the newcomers, so it is dropped first: a client in a queue may hold the last
+    /// reference to the port.
+    port: Arc<Port>,
+    newcomers: mpsc::Receiver<Newcomer>,
+    /// Newcomers that are accepted before the others: those of another process, and those that were
+    /// taken out of the queue to be copied.
+    first: VecDeque<Newcomer>,
+    demux: Demux,
+}
+
+/// The state of a listener on its way to another process.
+#[derive(Serialize, Deserialize)]
+struct SavedListener {
+    /// The keys of the cookies, if clients open with cookies.
+    cookies: Option<SavedCookies>,
+    /// Clients that the server has not accepted.
+    newcomers: Vec<SavedPeer>,
 }
 
 impl Udp {
@@ -122,7 +153,7 @@ impl Udp {
         if !(opening::CHALLENGE..=LARGEST).contains(&options.max_datagram) {
             return Err(MaxDatagramError(options.max_datagram));
         }
-        Ok(Self { address, options, listening: None })
+        Ok(Self { address, options, inherited: None, listening: None })
     }
 }
 
@@ -162,7 +193,10 @@ impl Connector for Udp {
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
-            let socket = bind::udp(&self.address).await?;
+            let (socket, is_inherited) = match self.inherited.take() {
+                Some(socket) => (socket, true),
+                None => (bind::udp(&self.address).await?, false),
+            };
             // The kernel may grant less. Then a burst loses more datagrams, but nothing breaks.
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER);
             self.address = socket.local_addr().context("it does not know its address")?.into();
@@ -182,8 +216,13 @@ impl Connector for Udp {
             let (newcomer, newcomers) = mpsc::channel(BACKLOG);
             let (port, gone) = Port::new(socket);
             let limits = (self.options.max_datagram, options.rate);
-            tokio::spawn(Demux::new(&port, gone, newcomer, entry, limits, self.url()).run());
-            self.listening = Some(Listening { _port: port, newcomers });
+            let demux = Demux::new(&port, gone, newcomer, entry, limits, self.url());
+            if is_inherited {
+                // The other process may still read the socket.
+                demux.pause();
+            }
+            tokio::spawn(demux.clone().run());
+            self.listening = Some(Listening { port, newcomers, first: VecDeque::new(), demux });
             Ok(())
         }
         .boxed()
@@ -192,19 +231,64 @@ impl Connector for Udp {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
             let listening = self.listening.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-            listening.newcomers.recv().await.ok_or(io::ErrorKind::NotConnected.into())
+            let newcomer = match listening.first.pop_front() {
+                Some(newcomer) => newcomer,
+                None => listening.newcomers.recv().await.ok_or(io::ErrorKind::NotConnected)?,
+            };
+            Ok(newcomer.into_incoming())
         }
         .boxed()
     }
 
     fn stop(&mut self) {
-        self.listening = None;
+        (self.inherited, self.listening) = (None, None);
+    }
+
+    fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.listening.iter().map(|listening| listening.port.socket.as_fd().try_clone_to_owned()).collect()
+    }
+
+    fn is_for(&self, socket: BorrowedFd<'_>) -> bool {
+        inherited::is_udp_at(socket, &self.address)
+    }
+
+    fn inherit(&mut self, sockets: Vec<OwnedFd>) -> Result<(), BoxError> {
+        self.inherited = Some(inherited::udp(inherited::only(sockets)?)?);
+        Ok(())
+    }
+
+    fn adopt(&mut self, client: HandedSocket) -> io::Result<Opened> {
+        let Listening { port, demux, .. } = self.listening.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(demux.adopt(port, from_state(&client.state)?)?.into_opened())
+    }
+
+    fn pause(&mut self) -> Option<Vec<u8>> {
+        let Listening { newcomers, first, demux, .. } = self.listening.as_mut()?;
+        let cookies = demux.pause();
+        while let Ok(newcomer) = newcomers.try_recv() {
+            first.push_back(newcomer);
+        }
+        let newcomers = first.iter().map(|newcomer| newcomer.peer.saved()).collect();
+        Some(to_state(&SavedListener { cookies, newcomers }).expect("each part of it can be written"))
+    }
+
+    fn resume(&mut self, state: Option<&[u8]>) {
+        let url = self.url();
+        let Some(Listening { port, first, demux, .. }) = &mut self.listening else { return };
+        let saved = state.map(from_state::<SavedListener>).transpose().unwrap_or_else(|error| {
+            // Its clients ask again.
+            warn!(url, %error, "cannot use the cookies of the other process");
+            None
+        });
+        let (cookies, newcomers) = saved.map_or((None, Vec::new()), |saved| (saved.cookies, saved.newcomers));
+        first.extend(newcomers.into_iter().filter_map(|newcomer| demux.adopt(port, newcomer).ok()));
+        demux.resume(cookies.as_ref());
     }
 }
 
 /// Warns that the listener trusts each source address.
 fn warn_unchecked(url: &str) {
-    tracing::warn!(
+    warn!(
         url,
         "`address-check = \"off\"`: anybody who can forge a source address can make this listener send any amount of \
          data to that address, and can take all connections of the server"

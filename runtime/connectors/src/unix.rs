@@ -4,8 +4,10 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -14,7 +16,10 @@ use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::path::PathOptions;
-use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
+use super::{
+    BoxError, Connector, HandedSocket, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds,
+    inherited,
+};
 
 /// The largest number of connections that the kernel queues until they are accepted. The kernel may
 /// have a lower limit of its own.
@@ -35,8 +40,10 @@ pub struct BoundSocket {
     listener: UnixListener,
     path: PathBuf,
     /// Device and inode of the socket's file, to distinguish it from another file that has taken
-    /// its place.
-    file: (u64, u64),
+    /// its place. Empty as long as the file is another process's to remove.
+    file: OnceLock<(u64, u64)>,
+    /// Whether the file always is another process's to remove.
+    keeps_file: bool,
 }
 
 /// The reason why a Unix domain socket could not be bound.
@@ -75,7 +82,43 @@ impl BoundSocket {
         remove_stale(path).await?;
         let listener = bind(path, mode)?;
         let file = identity(path).map_err(file("its file cannot be looked at"))?;
-        Ok(Self { listener, path: path.to_owned(), file })
+        Ok(Self { listener, path: path.to_owned(), file: file.into(), keeps_file: false })
+    }
+
+    /// Listens on a socket that another process has bound to this path. The mode of its file stays
+    /// as it is. Dropping the socket removes the file only after the first call of
+    /// [`accept`](BoundSocket::accept): before that, the other process may have to go on.
+    ///
+    /// # Errors
+    /// Returns an error if it is no such socket.
+    pub fn inherit(path: &Path, socket: OwnedFd) -> io::Result<Self> {
+        let listener = inherited::unix(socket, path)?;
+        Ok(Self { listener, path: path.to_owned(), file: OnceLock::new(), keeps_file: false })
+    }
+
+    /// Returns whether a socket listens at a path.
+    pub fn is_at(socket: BorrowedFd<'_>, path: &Path) -> bool {
+        inherited::is_unix_at(socket, path)
+    }
+
+    /// Returns a duplicate of the socket, for another process.
+    ///
+    /// # Errors
+    /// Returns an error if the process has no descriptor left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned()
+    }
+
+    /// Leaves the file where it is, also when this socket stops listening: another process, such as
+    /// the service manager, has the socket all the time.
+    pub fn keep_file(&mut self) {
+        self.file.take();
+        self.keeps_file = true;
+    }
+
+    /// Stops listening here, and leaves the file to the other process that has the socket.
+    pub fn leave(mut self) {
+        self.file.take();
     }
 
     /// Returns the next client.
@@ -83,13 +126,19 @@ impl BoundSocket {
     /// # Errors
     /// Returns the system's error.
     pub async fn accept(&self) -> io::Result<UnixStream> {
+        if !self.keeps_file
+            && self.file.get().is_none()
+            && let Ok(file) = identity(&self.path)
+        {
+            let _ = self.file.set(file);
+        }
         Ok(self.listener.accept().await?.0)
     }
 }
 
 impl Drop for BoundSocket {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|there| there == self.file) {
+        if self.file.get().is_some_and(|file| identity(&self.path).is_ok_and(|there| there == *file)) {
             // An error means that somebody else has removed the file in the meantime.
             let _ = fs::remove_file(&self.path);
         }
@@ -114,7 +163,9 @@ impl Connector for Unix {
 
     fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
-            self.listening = Some(BoundSocket::bind(&self.path, self.options.mode).await?);
+            if self.listening.is_none() {
+                self.listening = Some(BoundSocket::bind(&self.path, self.options.mode).await?);
+            }
             Ok(())
         }
         .boxed()
@@ -132,6 +183,31 @@ impl Connector for Unix {
 
     fn stop(&mut self) {
         self.listening = None;
+    }
+
+    fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.listening.iter().map(BoundSocket::duplicate).collect()
+    }
+
+    fn is_for(&self, socket: BorrowedFd<'_>) -> bool {
+        BoundSocket::is_at(socket, &self.path)
+    }
+
+    fn inherit(&mut self, sockets: Vec<OwnedFd>) -> Result<(), BoxError> {
+        let socket = inherited::only(sockets)?;
+        self.listening = Some(BoundSocket::inherit(&self.path, socket)?);
+        Ok(())
+    }
+
+    fn adopt(&mut self, mut client: HandedSocket) -> io::Result<Opened> {
+        let stream = UnixStream::from_std(client.take_descriptor()?.into())?;
+        Ok(opened(stream, Vec::new()))
+    }
+
+    fn leave(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.leave();
+        }
     }
 }
 
@@ -182,8 +258,12 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 fn open(stream: UnixStream) -> io::Result<Opened> {
     let attributes = attributes(&stream.peer_cred()?);
+    Ok(opened(stream, attributes))
+}
+
+fn opened(stream: UnixStream, attributes: Vec<(String, String)>) -> Opened {
     let socket = Socket::Stream(Box::new(stream));
-    Ok(Opened { transport: "unix", client: None, attributes, meter: None, starttls: None, socket })
+    Opened { transport: "unix", client: None, attributes, meter: None, starttls: None, socket }
 }
 
 /// Returns the attributes of a client: its user, group and process, as the kernel saw them at

@@ -4,17 +4,19 @@
 //! it, because it would keep a buffer as large as the largest of them for each connection. They go
 //! out before what the library writes next, and never into a frame that it has begun.
 
-use std::future::Future as _;
+mod ping;
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Sink, Stream};
+use futures_util::{FutureExt as _, Sink, Stream};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -22,10 +24,16 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as Code,
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig as Limits};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::prefixed_stream::PrefixedStream;
+use self::ping::{Ping, SavedPing};
+use super::meter::RateMeter;
+use super::prefixed_stream::{PrefixedStream, SavedStream};
+use super::protocol::SavedClient;
 use super::turn_away::TurnAway;
 use super::upgrade::{HttpRules, upgrade};
-use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
+use super::{ByteStream, CloseCode, HandedSocket, MessageSocket, Opened, Socket, Traffic};
+
+/// The name of the transport of a client that speaks WebSocket.
+pub(super) const TRANSPORT: &str = "ws";
 
 /// The size of the read buffer in bytes. Each connection allocates one, so it is small. A larger
 /// message enlarges the buffer for a while.
@@ -55,7 +63,7 @@ pub(super) async fn open<S: ByteStream + 'static>(
     let mut socket = over(stream, max_message).await;
     socket.ping = Ping::new(rules.ping_interval());
     let socket = Socket::Messages(Box::new(socket));
-    Ok(Opened { transport: "ws", client, attributes, meter, starttls: None, socket })
+    Ok(Opened { transport: TRANSPORT, client, attributes, meter, starttls: None, socket })
 }
 
 /// Creates a WebSocket over a stream whose upgrade is done.
@@ -72,12 +80,45 @@ pub(super) async fn over<S: ByteStream>(
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-    ClientSocket { socket, text: false, failed: None, late: None, closing: false, ping: None }
+    ClientSocket {
+        socket,
+        drained: true,
+        text: false,
+        failed: None,
+        late: None,
+        closing: false,
+        ping: None,
+        flush_due: false,
+    }
+}
+
+/// The state of a client's WebSocket on its way to another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedWebSocket {
+    stream: SavedStream,
+    ping: Option<SavedPing>,
+}
+
+/// Continues with a WebSocket of another process, over its socket of the system.
+pub(super) fn resume<S: ByteStream>(
+    stream: S,
+    meter: RateMeter,
+    saved: SavedWebSocket,
+    max_message: usize,
+    rules: &HttpRules,
+) -> ClientSocket<S> {
+    let stream = PrefixedStream::resume(stream, meter, saved.stream);
+    let socket = over(stream, max_message).now_or_never().expect("without an upgrade nothing is awaited");
+    let ping = Ping::resume(rules.ping_interval(), saved.ping);
+    // The server has sent what waits in the stream, so it might not flush before it sends more.
+    ClientSocket { ping, flush_due: true, ..socket }
 }
 
 /// A client's WebSocket.
 pub(super) struct ClientSocket<S> {
     socket: WebSocketStream<PrefixedStream<S>>,
+    /// Whether the library has returned every message that it has read whole.
+    drained: bool,
     /// Whether the message received last was text.
     text: bool,
     /// The close code for a client that has broken the protocol. Everything that this client still
@@ -90,56 +131,8 @@ pub(super) struct ClientSocket<S> {
     late: Option<Late>,
     closing: bool,
     ping: Option<Ping>,
-}
-
-/// How many pings in a row may be followed by nothing. Pings count as traffic, so `idle-timeout`
-/// does not end a client that is gone.
-const MAX_UNANSWERED: u32 = 2;
-
-/// The pings to a client.
-struct Ping {
-    interval: Duration,
-    timer: Pin<Box<Sleep>>,
-    /// How many bytes had been read at the last ping. `None` before the first one.
-    read: Option<u64>,
-    /// How many pings in a row were followed by nothing.
-    unanswered: u32,
-    /// Whether a ping is not written yet.
-    is_due: bool,
-}
-
-impl Ping {
-    /// Returns `None` if the interval is zero.
-    fn new(interval: Duration) -> Option<Self> {
-        let timer = || Box::pin(sleep(interval));
-        (!interval.is_zero()).then(|| Self {
-            interval,
-            timer: timer(),
-            read: None,
-            unanswered: 0,
-            is_due: false,
-        })
-    }
-
-    /// Returns whether the interval is over. `read` is how many bytes have been read so far.
-    ///
-    /// # Errors
-    /// Returns an error if nothing came after several pings.
-    fn poll(&mut self, read: u64, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut is_over = false;
-        while self.timer.as_mut().poll(cx).is_ready() {
-            is_over = true;
-            self.timer.as_mut().reset(Instant::now() + self.interval);
-        }
-        if is_over {
-            self.unanswered = if self.read == Some(read) { self.unanswered + 1 } else { 0 };
-            self.read = Some(read);
-        }
-        if self.unanswered > MAX_UNANSWERED {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client answers no ping"));
-        }
-        Ok(is_over)
-    }
+    /// Whether bytes wait in the stream that the server does not know of, such as a ping.
+    flush_due: bool,
 }
 
 /// Whether messages can still be sent after the client's close frame.
@@ -158,7 +151,9 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
         }
         self.ping(cx)?;
         loop {
-            let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
+            let received = Pin::new(&mut self.socket).poll_next(cx);
+            self.drained = received.is_pending();
+            let received = ready!(received);
             self.text = matches!(received, Some(Ok(Message::Text(_))));
             return Poll::Ready(match received {
                 Some(Ok(Message::Binary(bytes))) => Ok(Some(bytes)),
@@ -183,6 +178,8 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
                         Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => Code::Policy,
                         _ => Code::Protocol,
                     });
+                    // What the client still sends must be read, to be discarded.
+                    self.cancel_handover();
                     Err(into_io(error))
                 }
             });
@@ -242,6 +239,7 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
             let code = self.failed.unwrap_or_else(|| code.0.into());
             let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
             self.closing = true;
+            self.cancel_handover();
             match Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))) {
                 // The client has closed already.
                 Err(Error::ConnectionClosed | Error::Protocol(_)) => {}
@@ -259,20 +257,47 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
         }
         Poll::Ready(Ok(()))
     }
+
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        self.socket.get_mut().prepare_handover()
+    }
+
+    /// The library gives nothing back. So it must hold nothing: neither bytes that it has read, nor
+    /// a pong that the stream has not accepted whole. Messages to the client that wait in the
+    /// stream move along.
+    fn may_be_handed_over(&self) -> bool {
+        let stream = self.socket.get_ref();
+        let is_open = self.failed.is_none() && self.late.is_none() && !self.closing;
+        is_open && self.drained && !stream.blocked && stream.may_be_handed_over()
+    }
+
+    fn cancel_handover(&mut self) {
+        self.socket.get_mut().cancel_handover();
+    }
+
+    fn hand_over(&self) -> io::Result<HandedSocket> {
+        let ping = self.ping.as_ref().map(Ping::saved);
+        let client = |stream| SavedClient::WebSocket(SavedWebSocket { stream, ping });
+        self.socket.get_ref().hand_over_as(client)
+    }
 }
 
 impl<S: ByteStream> ClientSocket<S> {
     /// Sends a ping if the interval is over. It goes the way of messages. While the library is in a
     /// frame, no ping is needed: bytes are on their way.
     fn ping(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(ping) = &mut self.ping else { return Ok(()) };
         let stream = self.socket.get_mut();
-        if ping.poll(stream.read, cx)? && self.late.is_none() && !self.closing && !stream.blocked {
+        if let Some(ping) = &mut self.ping
+            && ping.poll(stream.read, cx)?
+            && self.late.is_none()
+            && !self.closing
+            && !stream.blocked
+        {
             Frame::ping(Bytes::new()).format(stream.first_out()).map_err(into_io)?;
-            ping.is_due = true;
+            self.flush_due = true;
         }
-        if ping.is_due && Pin::new(stream).poll_flush(cx)?.is_ready() {
-            ping.is_due = false;
+        if self.flush_due && Pin::new(stream).poll_flush(cx)?.is_ready() {
+            self.flush_due = false;
         }
         Ok(())
     }
@@ -297,120 +322,5 @@ fn into_io(error: Error) -> io::Error {
         Error::ConnectionClosed | Error::AlreadyClosed => io::ErrorKind::ConnectionReset.into(),
         // The client has broken the protocol. It is not an error of the socket.
         error => io::Error::new(io::ErrorKind::InvalidData, error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-
-    use std::future::poll_fn;
-
-    use futures_util::{SinkExt as _, StreamExt as _};
-    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
-    use tokio::sync::mpsc;
-    use tokio_tungstenite::client_async;
-
-    use super::*;
-    use crate::ListenOptions;
-
-    /// A stream that reports how many bytes each write has.
-    struct Counted(DuplexStream, mpsc::UnboundedSender<usize>);
-
-    impl AsyncRead for Counted {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_read(cx, buf)
-        }
-    }
-
-    impl AsyncWrite for Counted {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            let written = ready!(Pin::new(&mut self.0).poll_write(cx, buf))?;
-            let _ = self.1.send(written);
-            Poll::Ready(Ok(written))
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_shutdown(cx)
-        }
-    }
-
-    fn peer() -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 1))
-    }
-
-    /// Messages that are sent together become separate frames in one write.
-    #[tokio::test]
-    async fn a_batch_is_one_write_of_many_frames() {
-        let (client, server) = duplex(4096);
-        let (tell, mut writes) = mpsc::unbounded_channel();
-        let rules = HttpRules::new(&ListenOptions::default());
-        let turn_away = TurnAway::default();
-        let upgrade = open(PrefixedStream::new(Counted(server, tell)), 1000, &rules, peer(), &turn_away);
-        let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
-        let (mut client, _) = client.expect("it upgrades");
-        let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
-            panic!("WebSocket has messages")
-        };
-        while writes.try_recv().is_ok() {}
-
-        for n in 0..3 {
-            poll_fn(|cx| socket.poll_ready(cx)).await.expect("it lives");
-            socket.send(Bytes::from(format!("message {n}")), true).expect("it lives");
-        }
-        poll_fn(|cx| socket.poll_flush(cx)).await.expect("it lives");
-        // Each frame has a head of two bytes.
-        assert_eq!(writes.try_recv(), Ok(3 * (2 + "message 0".len())));
-        assert!(writes.try_recv().is_err());
-        for n in 0..3 {
-            let message = client.next().await.expect("one").expect("whole");
-            assert_eq!(message, Message::text(format!("message {n}")));
-        }
-    }
-
-    /// The library answers a ping while a message is written in part. The pong comes behind the
-    /// message, and the next message behind the pong that has begun.
-    #[tokio::test]
-    async fn a_pong_does_not_come_into_a_message() {
-        let (client, server) = duplex(64);
-        let rules = HttpRules::new(&ListenOptions::default());
-        let turn_away = TurnAway::default();
-        let upgrade = open(PrefixedStream::new(server), 1000, &rules, peer(), &turn_away);
-        let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
-        let (mut client, _) = client.expect("it upgrades");
-        let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
-            panic!("WebSocket has messages")
-        };
-
-        let first = Bytes::from(vec![1; 1000]);
-        poll_fn(|cx| socket.poll_ready(cx)).await.expect("it lives");
-        socket.send(first.clone(), false).expect("it lives");
-        assert!(poll_fn(|cx| Poll::Ready(socket.poll_flush(cx))).await.is_pending());
-        client.send(Message::Ping("still there?".into())).await.expect("it lives");
-        assert!(poll_fn(|cx| Poll::Ready(socket.poll_receive(cx))).await.is_pending());
-
-        let second = Bytes::from(vec![2; 100]);
-        let sending = async {
-            poll_fn(|cx| socket.poll_ready(cx)).await.expect("it lives");
-            socket.send(second.clone(), false).expect("it lives");
-            poll_fn(|cx| socket.poll_flush(cx)).await.expect("it lives");
-        };
-        let receiving = async {
-            let mut received = Vec::new();
-            while received.len() < 3 {
-                received.push(client.next().await.expect("one").expect("whole"));
-            }
-            received
-        };
-        let ((), received) = tokio::join!(sending, receiving);
-        let pong = Message::Pong("still there?".into());
-        assert_eq!(received, [Message::Binary(first), pong, Message::Binary(second.clone())]);
     }
 }

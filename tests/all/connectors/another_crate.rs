@@ -17,7 +17,8 @@ use wireplug::config::ServerConfig;
 use wireplug::connector::Connector;
 use wireplug::{CodecSource, Listener, Server};
 use wireplug_connectors::{
-    BoxError, CloseCode, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds, Traffic,
+    BoxError, ByteStream, CloseCode, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds,
+    Traffic,
 };
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{hello, package, request, response};
@@ -199,6 +200,8 @@ impl AsyncWrite for Panics {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+impl ByteStream for Panics {}
 
 /// A panic in a connection's task ends only that connection. The end is counted, and the
 /// connection's place becomes free.

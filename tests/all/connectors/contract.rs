@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use wireplug::connector::{Connector, Connectors};
 use wireplug::session::Message;
 use wireplug::{CodecSource, Listener, Session};
-use wireplug_connectors::{BoxError, Incoming, ListenOptions, Opened, Socket, SocketKinds};
+use wireplug_connectors::{BoxError, ByteStream, Incoming, ListenOptions, Opened, Socket, SocketKinds};
 use wireplug_core::codec::{
     Codec, CodecError, CodecSession, Description, Encoded, Events, Instant, Messages, Peer,
 };
@@ -172,6 +172,8 @@ impl AsyncWrite for Counted {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+impl ByteStream for Counted {}
 
 impl Connector for OneSocket {
     fn url(&self) -> String {

@@ -300,6 +300,10 @@ impl MessageSocket for ShmSocket {
         }
         Poll::Ready(Ok(()))
     }
+
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        Err("a client of shared memory cannot be handed to another process")
+    }
 }
 
 impl Drop for ShmSocket {

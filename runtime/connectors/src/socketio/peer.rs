@@ -264,6 +264,10 @@ impl MessageSocket for Peer {
         ready!(self.poll_out(cx))?;
         self.transport.poll_close(code, reason, cx)
     }
+
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        Err("a client of Socket.IO cannot be handed to another process")
+    }
 }
 
 fn as_text(message: &[u8]) -> io::Result<&str> {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{client, server};
 
 use crate::ByteStream;
 
@@ -13,7 +13,7 @@ use crate::ByteStream;
 ///
 /// The end of the underlying stream counts as the client's normal end, whether or not TLS announced
 /// it. Many clients just drop their connection, and the framing detects an incomplete packet.
-pub(crate) struct Encrypted<S>(pub(super) TlsStream<S>);
+pub(crate) struct Encrypted<S>(pub(super) server::TlsStream<S>);
 
 impl<S: ByteStream> AsyncRead for Encrypted<S> {
     fn poll_read(
@@ -41,3 +41,11 @@ impl<S: ByteStream> AsyncWrite for Encrypted<S> {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+impl<S: ByteStream> ByteStream for Encrypted<S> {
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        Err("it is encrypted, and the keys of TLS cannot leave the process")
+    }
+}
+
+impl<S: ByteStream> ByteStream for client::TlsStream<S> {}

@@ -19,15 +19,29 @@ pub(super) enum AddressState {
     Unverified {
         /// How many bytes may still be sent to the address.
         credit: u64,
-        /// The place of the session among the unverified ones of the listener.
-        _place: OwnedSemaphorePermit,
+        /// The place of the session among the unverified ones of the listener. `None` if the
+        /// session comes from another process and there was no place left.
+        _place: Option<OwnedSemaphorePermit>,
     },
 }
 
 impl AddressState {
     /// Creates the state of an address from which nothing has been read yet.
     pub(super) fn unverified(place: OwnedSemaphorePermit) -> Self {
-        Self::Unverified { credit: 0, _place: place }
+        Self::Unverified { credit: 0, _place: Some(place) }
+    }
+
+    /// Continues with the state of another process, of which [`AddressState::credit`] is left.
+    pub(super) fn resume(credit: Option<u64>, place: Option<OwnedSemaphorePermit>) -> Self {
+        credit.map_or(Self::Verified, |credit| Self::Unverified { credit, _place: place })
+    }
+
+    /// Returns how many bytes may still be sent to the address, or `None` if it is verified.
+    pub(super) fn credit(&self) -> Option<u64> {
+        match self {
+            Self::Verified => None,
+            Self::Unverified { credit, .. } => Some(*credit),
+        }
     }
 
     pub(super) fn is_verified(&self) -> bool {

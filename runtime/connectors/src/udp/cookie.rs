@@ -8,6 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
 use sha2_11::Sha256;
 use tokio::time::{Duration, Instant};
 
@@ -19,15 +20,42 @@ const PERIOD: Duration = Duration::from_secs(30);
 
 /// Creates and verifies cookies.
 pub(super) struct Cookies {
-    current: Hmac<Sha256>,
-    before: Hmac<Sha256>,
+    current: Key,
+    before: Key,
     /// When the current key became current.
     since: Instant,
 }
 
+struct Key {
+    secret: [u8; 32],
+    code: Hmac<Sha256>,
+}
+
+/// The keys on their way to another process, so that it knows the cookies of this one.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SavedCookies {
+    current: [u8; 32],
+    before: [u8; 32],
+    /// How long the current key has been current.
+    age: Duration,
+}
+
 impl Cookies {
     pub(super) fn new() -> Result<Self, getrandom::Error> {
-        Ok(Self { current: fresh()?, before: fresh()?, since: Instant::now() })
+        Ok(Self { current: Key::fresh()?, before: Key::fresh()?, since: Instant::now() })
+    }
+
+    /// Continues with the keys of another process.
+    pub(super) fn resume(saved: &SavedCookies) -> Self {
+        let now = Instant::now();
+        let since = now.checked_sub(saved.age).unwrap_or(now);
+        Self { current: Key::new(saved.current), before: Key::new(saved.before), since }
+    }
+
+    /// Returns the keys for another process.
+    pub(super) fn saved(&self) -> SavedCookies {
+        let Self { current, before, since } = self;
+        SavedCookies { current: current.secret, before: before.secret, age: since.elapsed() }
     }
 
     /// Returns the cookie of an address.
@@ -53,10 +81,10 @@ impl Cookies {
         }
         // A system that had random numbers at the start does not run out of them. If it does, the
         // key stays.
-        let Ok(key) = fresh() else { return };
+        let Ok(key) = Key::fresh() else { return };
         self.before = std::mem::replace(&mut self.current, key);
         if age >= 2 * PERIOD
-            && let Ok(key) = fresh()
+            && let Ok(key) = Key::fresh()
         {
             self.before = key;
         }
@@ -64,17 +92,23 @@ impl Cookies {
     }
 }
 
-/// Creates a random key.
-fn fresh() -> Result<Hmac<Sha256>, getrandom::Error> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)?;
-    Ok(Hmac::new_from_slice(&key).expect("it takes keys of any length"))
+impl Key {
+    fn new(secret: [u8; 32]) -> Self {
+        Self { secret, code: Hmac::new_from_slice(&secret).expect("it takes keys of any length") }
+    }
+
+    /// Creates a random key.
+    fn fresh() -> Result<Self, getrandom::Error> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        Ok(Self::new(secret))
+    }
 }
 
 /// Computes the code over an address: over the bytes of its IP address, and its port. The length of
 /// the input distinguishes IPv4 from IPv6.
-fn over(key: &Hmac<Sha256>, address: SocketAddr) -> Hmac<Sha256> {
-    let mut code = key.clone();
+fn over(key: &Key, address: SocketAddr) -> Hmac<Sha256> {
+    let mut code = key.code.clone();
     match address.ip() {
         IpAddr::V4(ip) => code.update(&ip.octets()),
         IpAddr::V6(ip) => code.update(&ip.octets()),
@@ -106,6 +140,21 @@ mod tests {
             assert!(!cookies.verify(own, &forged), "{bit}");
         }
         assert!(!Cookies::new().unwrap().verify(own, &cookie), "another server's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_process_knows_the_cookies_and_replaces_the_keys_in_time() {
+        let mut first = Cookies::new().unwrap();
+        let own = address("10.0.0.1:4000");
+        tokio::time::advance(PERIOD - Duration::from_secs(1)).await;
+        let cookie = first.make(own);
+        let mut second = Cookies::resume(&first.saved());
+        assert!(second.verify(own, &cookie));
+        assert_eq!(second.make(own), cookie);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(second.make(own) != cookie && second.verify(own, &cookie));
+        tokio::time::advance(PERIOD).await;
+        assert!(!second.verify(own, &cookie));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,26 +1,27 @@
 //! Reads the datagrams of all peers, and delivers each to its peer.
 //!
-//! One task reads the socket. Only this task knows the peers, so no lock is taken for a datagram.
-//! The task ends when the connector has stopped and the last peer is gone.
+//! One task reads the socket. While it does, it holds the lock of the peers; the connector takes
+//! that lock only to pause the task, and to add a client of another process. So no lock is taken
+//! for a datagram. The task ends when the connector has stopped and the last peer is gone.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 
-use futures_util::FutureExt as _;
 use tokio::io::ReadBuf;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
 use super::address::AddressState;
-use super::cookie::Cookies;
+use super::cookie::{Cookies, SavedCookies};
+use super::newcomer::Newcomer;
 use super::opening::{self, Opening};
-use super::peer::{Inbox, Peer, Port};
+use super::peer::{Inbox, Peer, Port, SavedPeer};
 use crate::accept_errors::AcceptErrors;
-use crate::{Incoming, Opened, RateLimits, RateMeter, Socket, bind};
+use crate::{RateLimits, RateMeter};
 use wireplug_base::limited;
 
 /// How an address without a session gets one.
@@ -33,43 +34,110 @@ pub(super) enum Entry {
     Off,
 }
 
-/// Reads the socket for all peers.
-pub(super) struct Demux {
+/// Reads the socket for all peers. A clone is the same demultiplexer.
+#[derive(Clone)]
+pub(super) struct Demux(Arc<Mutex<Peers>>);
+
+/// The peers, and how new ones get in.
+struct Peers {
     /// The socket, which the connector and the peers keep open.
     port: Weak<Port>,
     peers: HashMap<SocketAddr, Inbox>,
     /// Receives the addresses of peers that have ended.
     gone: mpsc::UnboundedReceiver<SocketAddr>,
     /// Passes new clients to the connector. Closed once the connector has stopped.
-    newcomer: mpsc::Sender<Incoming>,
+    newcomer: mpsc::Sender<Newcomer>,
     entry: Entry,
     max_datagram: usize,
     rate: RateLimits,
     errors: AcceptErrors,
+    /// Whether the socket is not read, because another process reads it or will do so.
+    is_paused: bool,
+    /// Wakes the task when it is no longer paused.
+    reader: Option<Waker>,
 }
 
 impl Demux {
     pub(super) fn new(
         port: &Arc<Port>,
         gone: mpsc::UnboundedReceiver<SocketAddr>,
-        newcomer: mpsc::Sender<Incoming>,
+        newcomer: mpsc::Sender<Newcomer>,
         entry: Entry,
         (max_datagram, rate): (usize, RateLimits),
         url: String,
     ) -> Self {
         let (port, peers, errors) = (Arc::downgrade(port), HashMap::new(), AcceptErrors::of(url));
-        Self { port, peers, gone, newcomer, entry, max_datagram, rate, errors }
+        let (is_paused, reader) = (false, None);
+        let peers =
+            Peers { port, peers, gone, newcomer, entry, max_datagram, rate, errors, is_paused, reader };
+        Self(Arc::new(Mutex::new(peers)))
     }
 
     /// Reads until neither the connector nor a peer holds the socket.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
         // One byte more than the largest datagram has, so that longer ones are recognized.
-        let mut buffer = vec![0; self.max_datagram + 1];
-        while let Some(error) = poll_fn(|cx| self.poll_read(cx, &mut buffer)).await {
-            sleep(self.errors.failed(&error)).await;
+        let mut buffer = vec![0; self.lock().max_datagram + 1];
+        while let Some(error) = poll_fn(|cx| self.lock().poll_read(cx, &mut buffer)).await {
+            let pause = self.lock().errors.failed(&error);
+            sleep(pause).await;
         }
     }
 
+    /// Stops reading: after the call, no datagram is taken from the socket. Returns the keys of the
+    /// cookies, if clients open with cookies.
+    pub(super) fn pause(&self) -> Option<SavedCookies> {
+        let mut peers = self.lock();
+        peers.is_paused = true;
+        match &peers.entry {
+            Entry::Cookie(cookies) => Some(cookies.saved()),
+            Entry::Limit(_) | Entry::Off => None,
+        }
+    }
+
+    /// Goes on reading, with the keys of another process if there are any.
+    pub(super) fn resume(&self, saved: Option<&SavedCookies>) {
+        let mut peers = self.lock();
+        if let (Entry::Cookie(cookies), Some(saved)) = (&mut peers.entry, saved) {
+            **cookies = Cookies::resume(saved);
+        }
+        peers.is_paused = false;
+        if let Some(reader) = peers.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// Continues with a peer of another process.
+    ///
+    /// # Errors
+    /// Returns an error if a client at the same address has opened a session here.
+    pub(super) fn adopt(&self, port: &Arc<Port>, saved: SavedPeer) -> io::Result<Newcomer> {
+        let mut peers = self.lock();
+        let address = saved.address();
+        if peers.peers.get(&address).is_some_and(|inbox| !inbox.is_closed()) {
+            let why = format!("{address} has a session in this process already");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        let state = match &peers.entry {
+            Entry::Off => AddressState::Verified,
+            // The client was let in. It is not turned away because there is less room now.
+            Entry::Limit(places) => {
+                let place = saved.credit.and_then(|_| Arc::clone(places).try_acquire_owned().ok());
+                AddressState::resume(saved.credit, place)
+            }
+            Entry::Cookie(_) => AddressState::resume(saved.credit, None),
+        };
+        let meter = RateMeter::new(&peers.rate);
+        let (peer, inbox) = Peer::resume(Arc::clone(port), saved, state, meter.clone());
+        peers.peers.insert(address, inbox);
+        Ok(Newcomer { peer, meter })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Peers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Peers {
     /// Reads what has arrived. Ready with an error of the socket, or with `None` when neither the
     /// connector nor a peer holds the socket any more.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Option<io::Error>> {
@@ -79,6 +147,10 @@ impl Demux {
             if self.peers.get(&address).is_some_and(Inbox::is_closed) {
                 self.peers.remove(&address);
             }
+        }
+        if self.is_paused {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
         }
         loop {
             let Some(port) = self.port.upgrade() else { return Poll::Ready(None) };
@@ -137,21 +209,7 @@ impl Demux {
             inbox.deliver(first, self.max_datagram);
         }
         self.peers.insert(from, inbox);
-        let open = async move {
-            // When this future runs, the server has admitted the client.
-            peer.welcome();
-            let socket = Socket::Messages(Box::new(peer));
-            Ok(Opened {
-                transport: "udp",
-                client: None,
-                attributes: Vec::new(),
-                meter: Some(meter),
-                starttls: None,
-                socket,
-            })
-        };
-        let address = bind::of_client(from).to_string();
-        place.send(Incoming { address, behind_proxy: false, open: open.boxed(), turn_away: None });
+        place.send(Newcomer { peer, meter });
     }
 }
 

@@ -1,20 +1,23 @@
 //! One peer of a UDP socket.
 
+use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::address::AddressState;
 use super::opening::{self, OPEN, Opening};
-use crate::{CloseCode, Lost, MessageSocket, Pace, RateMeter, Traffic};
+use crate::handover::to_state;
+use crate::{CloseCode, HandedSocket, Lost, MessageSocket, Pace, RateMeter, Traffic};
 use wireplug_base::limited;
 
 /// The largest number of datagrams of one peer that wait to be read: as many as tokio lets one task
@@ -96,7 +99,8 @@ pub(super) struct Peer {
     /// Whether the session was opened by a cookie, so that the client may repeat parts of the
     /// opening.
     by_cookie: bool,
-    datagrams: mpsc::Receiver<Bytes>,
+    /// Locked only when the peer is handed over, which copies them.
+    datagrams: Mutex<Waiting>,
     lost: Arc<AtomicU64>,
     /// Datagrams that were not sent because the address is not verified.
     unverified: u64,
@@ -108,6 +112,41 @@ pub(super) struct Peer {
     /// Bytes that have arrived. An empty datagram counts as one.
     read: u64,
     closed: bool,
+}
+
+/// The datagrams that wait to be read.
+struct Waiting {
+    /// Those that were taken out of the queue to be copied, or that came to another process.
+    first: VecDeque<Bytes>,
+    queue: mpsc::Receiver<Bytes>,
+}
+
+/// The state of a peer on its way to another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedPeer {
+    ip: IpAddr,
+    port: u16,
+    /// The network interface of a link-local address of IPv6.
+    scope: u32,
+    /// How many bytes may still be sent to the address, unless it is verified.
+    pub(super) credit: Option<u64>,
+    by_cookie: bool,
+    waiting: Vec<Vec<u8>>,
+    pending: Option<Vec<u8>>,
+    read: u64,
+    lost: u64,
+    unverified: u64,
+}
+
+impl SavedPeer {
+    /// Returns the address of the peer, as the socket reports it.
+    pub(super) fn address(&self) -> SocketAddr {
+        let mut address = SocketAddr::new(self.ip, self.port);
+        if let SocketAddr::V6(address) = &mut address {
+            address.set_scope_id(self.scope);
+        }
+        address
+    }
 }
 
 impl Peer {
@@ -126,7 +165,7 @@ impl Peer {
             address,
             state,
             by_cookie,
-            datagrams,
+            datagrams: Mutex::new(Waiting { first: VecDeque::new(), queue: datagrams }),
             lost,
             unverified: 0,
             pending: None,
@@ -135,6 +174,53 @@ impl Peer {
             closed: false,
         };
         (peer, inbox)
+    }
+
+    /// Continues with a peer of another process. Its datagrams were counted there.
+    pub(super) fn resume(
+        port: Arc<Port>,
+        saved: SavedPeer,
+        state: AddressState,
+        meter: RateMeter,
+    ) -> (Self, Inbox) {
+        let (mut peer, inbox) = Self::new(port, saved.address(), state, saved.by_cookie, meter);
+        peer.waiting().first = saved.waiting.into_iter().map(Bytes::from).collect();
+        peer.pending = saved.pending.map(Bytes::from);
+        (peer.read, peer.unverified) = (saved.read, saved.unverified);
+        peer.lost.store(saved.lost, Ordering::Relaxed);
+        (peer, inbox)
+    }
+
+    /// Returns the state for another process. To be called while the socket is not read.
+    pub(super) fn saved(&self) -> SavedPeer {
+        let mut waiting = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Ok(datagram) = waiting.queue.try_recv() {
+            waiting.first.push_back(datagram);
+        }
+        let scope = match self.address {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(address) => address.scope_id(),
+        };
+        SavedPeer {
+            ip: self.address.ip(),
+            port: self.address.port(),
+            scope,
+            credit: self.state.credit(),
+            by_cookie: self.by_cookie,
+            waiting: waiting.first.iter().map(|datagram| datagram.to_vec()).collect(),
+            pending: self.pending.as_ref().map(|datagram| datagram.to_vec()),
+            read: self.read,
+            lost: self.lost.load(Ordering::Relaxed),
+            unverified: self.unverified,
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn waiting(&mut self) -> &mut Waiting {
+        self.datagrams.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the client that it has a session, if it was opened by a cookie. If this datagram is
@@ -153,9 +239,12 @@ impl Peer {
 impl MessageSocket for Peer {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         while !self.closed {
-            // The sender is gone if the socket cannot be read any more.
-            let received = ready!(self.datagrams.poll_recv(cx));
-            let datagram = received.ok_or(io::ErrorKind::ConnectionAborted)?;
+            let waiting = self.waiting();
+            let datagram = match waiting.first.pop_front() {
+                Some(datagram) => datagram,
+                // The sender is gone if the socket cannot be read any more.
+                None => ready!(waiting.queue.poll_recv(cx)).ok_or(io::ErrorKind::ConnectionAborted)?,
+            };
             self.read += datagram.len() as u64;
             self.state.received(datagram.len());
             let role = if self.by_cookie { opening::read(&datagram) } else { Opening::Other };
@@ -238,12 +327,25 @@ impl MessageSocket for Peer {
         self.closed = true;
         Poll::Ready(Ok(()))
     }
+
+    fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// Each datagram is whole, so a peer may be handed over at any time.
+    fn may_be_handed_over(&self) -> bool {
+        !self.closed
+    }
+
+    fn hand_over(&self) -> io::Result<HandedSocket> {
+        Ok(HandedSocket { descriptor: None, state: to_state(&self.saved())? })
+    }
 }
 
 impl Drop for Peer {
     /// Removes the peer, and frees the bound address if this peer held the socket last.
     fn drop(&mut self) {
-        self.datagrams.close();
+        self.waiting().queue.close();
         self.writable = None;
         if let Some(port) = self.port.take() {
             let gone = port.gone.clone();

@@ -1,0 +1,40 @@
+//! The upgrade of a server under its live sessions: they go on in a new process, and no client
+//! notices.
+//!
+//! [`RunningServer::upgrade`] starts the new process, with one end of a pair of sockets as its
+//! standard input. The new process finds there what it takes over ([`Takeover`]), and gives it to
+//! its server ([`Server::taking_over`]).
+//!
+//! The listening sockets come first, so that the new server binds nothing. When it is ready, the
+//! old one stops accepting clients, and its sessions leave one after the other, each when it is
+//! quiet. The connection of a session that has left is frozen until the new process serves the
+//! session. So a session goes on in the old process if the new one dies or does not take it.
+//!
+//! [`RunningServer::upgrade`]: crate::RunningServer::upgrade
+//! [`Server::taking_over`]: crate::Server::taking_over
+//!
+//! | file | its job |
+//! |---|---|
+//! | `link` | the socket between the processes |
+//! | `message` | what they say to each other |
+//! | `saved` | a session on its way |
+//! | `outgoing` | the old process's side: the order of frames, and the sessions that leave |
+//! | `giving` | the old process: from the start of the new one to the last session |
+//! | `taking` | the new process |
+//! | `report` | what an upgrade has done, and why one was not made |
+
+mod giving;
+mod link;
+mod message;
+mod outgoing;
+mod report;
+mod saved;
+mod taking;
+
+pub(crate) use self::giving::give;
+pub(crate) use self::message::SavedCodec;
+pub(crate) use self::outgoing::{LeaveTicket, MoveOrder};
+pub use self::report::{Upgrade, UpgradeError, UpgradeReport, Upgrader};
+pub(crate) use self::saved::SavedSession;
+pub(crate) use self::taking::Begun;
+pub use self::taking::Takeover;

@@ -1,0 +1,193 @@
+//! The old process's side of an upgrade: the order of frames, and the sessions that leave.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::message::{SavedCodec, ToNew};
+use super::saved::SavedSession;
+use crate::session::{Command, Directed, Leaving, Relay, Seen, Session, SessionId, Target, User};
+
+/// What the task of a connection is asked to do in an upgrade.
+pub(crate) enum MoveOrder {
+    /// Leave as soon as the session is quiet.
+    Leave(LeaveTicket),
+    /// Stay, if the session has not left yet.
+    Stay,
+    /// Go on in this process: the other one has not taken the session.
+    ComeBack,
+}
+
+/// What became of a session that was asked to leave and did not.
+pub(super) enum Outcome {
+    /// It stays, and why.
+    Stays(String),
+    /// It has ended.
+    Ended,
+}
+
+/// A message for the new process, with its descriptors.
+pub(super) type Frame = (ToNew, Vec<OwnedFd>);
+
+/// The way to the new process. Messages go in the order in which they get their places.
+pub(super) struct Outgoing {
+    order: Mutex<Order>,
+    outcomes: mpsc::UnboundedSender<(SessionId, Outcome)>,
+}
+
+struct Order {
+    frames: mpsc::UnboundedSender<Frame>,
+    /// The place of the next frame.
+    next: u64,
+    /// The codecs that were sent, each with its number.
+    codecs: Vec<SavedCodec>,
+    /// The sessions that have left and are not served yet.
+    frozen: HashMap<SessionId, Session>,
+}
+
+/// Permission for one session to leave.
+pub(crate) struct LeaveTicket {
+    outgoing: Arc<Outgoing>,
+    session: SessionId,
+    listener: u32,
+    /// Whether the session has left, or the process knows that it stays.
+    is_used: bool,
+}
+
+impl Outgoing {
+    /// Creates the way to the new process. Messages go into `frames`, and what becomes of sessions
+    /// that do not leave into `outcomes`. Neither is bounded: few sessions leave at a time, and
+    /// commands for them come no faster than the application gives them.
+    pub(super) fn new(
+        frames: mpsc::UnboundedSender<Frame>,
+        outcomes: mpsc::UnboundedSender<(SessionId, Outcome)>,
+    ) -> Arc<Self> {
+        let order = Order { frames, next: 1, codecs: Vec::new(), frozen: HashMap::new() };
+        Arc::new(Self { order: Mutex::new(order), outcomes })
+    }
+
+    /// Sends a message that has no place.
+    pub(super) fn send(&self, message: ToNew) {
+        self.lock().put(message, Vec::new());
+    }
+
+    /// Returns a ticket for a session, which came to the listener with this number.
+    pub(super) fn ticket(self: &Arc<Self>, session: SessionId, listener: u32) -> LeaveTicket {
+        LeaveTicket { outgoing: Arc::clone(self), session, listener, is_used: false }
+    }
+
+    /// Takes out a session that is on its way.
+    pub(super) fn take_frozen(&self, id: SessionId) -> Option<Session> {
+        self.lock().frozen.remove(&id)
+    }
+
+    /// Takes out all sessions that are on their way.
+    pub(super) fn take_all_frozen(&self) -> Vec<Session> {
+        self.lock().frozen.drain().map(|(_, session)| session).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Order> {
+        // Nothing that runs under the lock can leave the order half done.
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Order {
+    fn put(&mut self, message: ToNew, descriptors: Vec<OwnedFd>) {
+        // If the new process is gone, the sessions on their way come back, with all that they got.
+        let _ = self.frames.send((message, descriptors));
+    }
+
+    fn place(&mut self) -> u64 {
+        let place = self.next;
+        self.next += 1;
+        place
+    }
+}
+
+impl Relay for Outgoing {
+    fn command(&self, target: &Target, command: &Command, _: Seen) -> u64 {
+        let mut order = self.lock();
+        let place = order.place();
+        order.put(ToNew::Command(place, target.into(), command.into()), Vec::new());
+        place
+    }
+
+    fn directed(&self, id: SessionId, directed: Directed) {
+        let mut order = self.lock();
+        let place = order.place();
+        order.put(ToNew::Directed(place, id.0, (&directed).into()), Vec::new());
+    }
+
+    fn has_the_nodes(&self) -> bool {
+        false
+    }
+
+    fn bound(&self, user: &User, at: u64, _: Seen) {
+        let mut order = self.lock();
+        let place = order.place();
+        order.put(ToNew::Bound(place, user.clone(), at), Vec::new());
+    }
+}
+
+impl LeaveTicket {
+    /// Returns the number of the listener to which the session came.
+    pub(crate) fn listener(&self) -> u32 {
+        self.listener
+    }
+
+    /// Returns the number of a codec, and sends the codec if it was not sent yet.
+    pub(crate) fn codec(&self, codec: SavedCodec) -> u32 {
+        let mut order = self.outgoing.lock();
+        let known = order.codecs.iter().position(|known| *known == codec);
+        let number = known.unwrap_or_else(|| {
+            order.put(ToNew::Codec(codec.clone()), Vec::new());
+            order.codecs.push(codec);
+            order.codecs.len() - 1
+        });
+        u32::try_from(number).expect("there are few codecs")
+    }
+
+    /// Sends a copy of the session, which `save` makes of what leaves with it. Returns false if the
+    /// session cannot leave at this moment.
+    pub(crate) fn send(
+        &mut self,
+        session: &Session,
+        descriptor: Option<OwnedFd>,
+        save: impl FnOnce(Leaving) -> SavedSession,
+    ) -> bool {
+        let outgoing = Arc::clone(&self.outgoing);
+        let mut order = outgoing.lock();
+        // Under the lock: a command for the session has its place either before this one, and is in
+        // the copy, or after it.
+        let place = order.next;
+        let Some(leaving) = session.leave_process(place) else { return false };
+        order.next += 1;
+        order.frozen.insert(session.id(), session.clone());
+        order.put(ToNew::Session(place, Box::new(save(leaving))), descriptor.into_iter().collect());
+        drop(order);
+        self.is_used = true;
+        true
+    }
+
+    /// Reports that the session stays.
+    pub(crate) fn stays(mut self, why: &str) {
+        self.report(Outcome::Stays(why.to_owned()));
+    }
+
+    fn report(&mut self, outcome: Outcome) {
+        self.is_used = true;
+        // The upgrade may be over.
+        let _ = self.outgoing.outcomes.send((self.session, outcome));
+    }
+}
+
+impl Drop for LeaveTicket {
+    fn drop(&mut self) {
+        if !self.is_used {
+            self.report(Outcome::Ended);
+        }
+    }
+}
