@@ -26,6 +26,7 @@ pub(crate) const TESTS: &[&str] = &[
     "connectors::unix::python_",
     "connectors::websocket::curl_",
     "control::prometheus::",
+    "deploy::checked_by::",
     "gallery::",
     "in_the_browser::",
     "kit::",
@@ -51,6 +52,7 @@ const DEBIAN: &[&str] = &[
     "redis-tools",
     "sip-tester",
     "sipsak",
+    "systemd",
     "wasi-libc",
 ];
 
@@ -78,6 +80,7 @@ const PROGRAMS: &[&str] = &[
     "redis-cli",
     "sipp",
     "sipsak",
+    "systemd-analyze",
     "wasm-ld",
 ];
 
