@@ -110,6 +110,11 @@ impl Client {
         }
     }
 
+    /// Returns the bodies of the pushes that have come so far.
+    pub fn take_pushes(&mut self) -> Vec<Vec<u8>> {
+        self.pushes.drain(..).map(|(_, body)| body).collect()
+    }
+
     /// Waits for the next push. Returns its body, which need not be JSON.
     pub async fn next_push_body(&mut self) -> Vec<u8> {
         loop {

@@ -25,6 +25,7 @@ const SOAKS: &[(&str, &str, &[&str])] = &[
     ("failing", "all", &["life::soak::failing::in_a_process_of_its_own"]),
     ("some", "all", &["life::soak::some::in_a_process_of_its_own"]),
     ("sleep", "all", &["life::soak::sleep::in_a_process_of_its_own"]),
+    ("upgrade", "command", &["upgrade::soak::in_a_process_of_its_own"]),
     (IDLE, "all", &[IDLE_OVER_MEMORY, IDLE_OVER_TCP]),
 ];
 

@@ -28,6 +28,7 @@ mod config;
 mod control;
 mod counts;
 mod demo;
+mod drain;
 mod kick;
 mod link;
 mod log;
@@ -38,9 +39,11 @@ mod serve;
 mod sessions;
 mod signals;
 mod status;
+mod systemd;
 mod table;
 mod trace;
 mod traces;
+mod upgrade;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -79,6 +82,10 @@ enum Command {
     Codec(codec::Args),
     /// Make a running server read its configuration file again, and apply what has changed.
     Reload(reload::Args),
+    /// Upgrade a running server under its live sessions, to another version of this program.
+    Upgrade(upgrade::Args),
+    /// Take a server out of service: no new clients, and the sessions are closed over a time.
+    Drain(drain::Args),
     /// Tell how a server is, and those that serve with it as one.
     Status(status::Args),
     /// List the sessions of a server, or show one in full.
@@ -115,6 +122,8 @@ fn main() -> ExitCode {
                 codec::run(args).await
             }
             Command::Reload(args) => reload::run(args).await,
+            Command::Drain(args) => drain::run(args).await,
+            Command::Upgrade(args) => upgrade::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Sessions(args) => sessions::run(args).await,
             Command::Kick(args) => kick::run(args).await,

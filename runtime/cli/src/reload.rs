@@ -15,6 +15,7 @@ use wireplug::{Config, ConfigFile, ReloadError, ReloadReport, RunningServer};
 use super::control::{Ask, Control};
 use super::log::LogControl;
 use super::serve::directory;
+use super::systemd::Notifier;
 
 /// Makes a running server read its configuration file again and apply it, as SIGHUP does: all of
 /// it or nothing.
@@ -111,9 +112,15 @@ impl ConfigFile for ServedFile {
 
 /// At each signal, reads the configuration file again and applies it. Without a configuration file,
 /// reads each codec's own file again. Never returns.
-pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, config: Option<&Config>) {
+pub(super) async fn at_hangup(
+    mut hangup: Signal,
+    server: &RunningServer,
+    config: Option<&Config>,
+    notifier: &Notifier,
+) {
     loop {
         hangup.recv().await;
+        notifier.reloading().await;
         match config {
             Some(started_with) => configuration(server, started_with).await,
             None => {
@@ -121,6 +128,7 @@ pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, config
                 done.into_iter().for_each(|(slot, reloaded)| log(&slot, reloaded));
             }
         }
+        notifier.ready().await;
     }
 }
 

@@ -1,24 +1,29 @@
 //! `wireplug serve`: starts the server that a configuration file describes, or without a file the
 //! demo application with the codec and listeners that the options name.
 
-use std::future::pending;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use tokio::task::AbortHandle;
 use wireplug::admin::{ControlApi, HealthListener, RuntimeFolder};
 use wireplug::config::{
     Builtin, BuiltinApp, CompileConfig, ControlAddress, ControlConfig, LogConfig, Problems,
 };
 use wireplug::events::Events;
-use wireplug::{App, CodecSource, Config, ConfigFile as _, Health, RunningServer, Server};
+use wireplug::upgrade::Takeover;
+use wireplug::{
+    App, CodecSource, Config, ConfigFile as _, Health, InheritedSocket, InheritedSockets, RunningServer,
+    Server,
+};
 
 use super::output::Output;
 use super::reload::ServedFile;
 use super::signals::Signals;
+use super::systemd::{Notifier, sockets};
 use super::traces::Exporter;
-use super::{cache, compile, counts, demo, log, progress, reload};
+use super::{cache, compile, counts, demo, log, progress, reload, upgrade};
 
 /// The default address of the demo.
 const DEMO: &str = "hybrid://127.0.0.1:3010";
@@ -50,6 +55,10 @@ pub(super) struct Args {
     /// request needs a token, which is generated into a file; its path is printed.
     #[arg(long, value_name = "URL", num_args = 0..=1)]
     control: Option<Option<ControlAddress>>,
+    /// Take over from the process at the other end of standard input, in an upgrade. wireplug
+    /// starts itself so.
+    #[arg(long = upgrade::TAKE_OVER, hide = true)]
+    take_over: bool,
 }
 
 /// The server to start.
@@ -69,32 +78,103 @@ fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
 pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     // Comes first: without a handler, a signal would end the process or be lost.
     let (mut signals, hangup) = Signals::handle()?;
+    let notifier = Notifier::from_env();
+    let takeover = match args.take_over {
+        true => Some(Takeover::from_stdin().await.context("this process cannot take over")?),
+        false => None,
+    };
+    let inherited = match &takeover {
+        Some(takeover) => takeover.sockets(),
+        None => sockets::take()?,
+    };
     let health = Health::default();
     let started = tokio::select! {
-        started = start(args, output, &health) => started?,
+        started = start(args, output, &health, (inherited, takeover.clone())) => {
+            if let (Err(error), Some(takeover)) = (&started, &takeover) {
+                takeover.failed(&format!("{error:#}")).await;
+            }
+            started?
+        }
         () = signals.end(|| output.say_only("the server starts: there are no counts yet")) => {
             output.say_only("stopping: the server has not started yet");
             return Ok(());
         }
     };
-    let Started { server, pomelo, control, config, health_at, exporter } = started;
+    let Started { server, pomelo, control, config, health_at, health_socket, answers_health, exporter } =
+        started;
+    server.set_upgrader(upgrade::Program::this(control.as_ref().map(ControlApi::handle), health_socket)?);
     greet(output, &server, pomelo, control.as_ref(), health_at);
-    let controlled = async {
+    notifier.main_pid().await;
+    notifier.spawn_watchdog();
+    let mut controlled = Box::pin(async {
         match control {
             Some(control) => control.serve(&server).await,
-            None => pending().await,
+            None => server.upgraded().await,
         }
-    };
+    });
+    let mut has_answered = false;
     tokio::select! {
         () = signals.end(|| counts::print(output, &server.stats())) => {}
-        () = reload::at_hangup(hangup, &server, config.as_ref()) => {}
-        () = controlled => {}
+        () = reload::at_hangup(hangup, &server, config.as_ref(), &notifier) => {}
+        () = notifier.report(|| status(&server, &health)) => {}
+        () = &mut controlled => has_answered = true,
+        () = upgrade::at_signal(&server) => {}
+        () = server.upgraded() => {}
     }
+    if server.is_upgraded() {
+        // The service manager has heard of the other process already.
+        output.say_only("another process has taken over: this one ends with its last session");
+        // One of the two answers health checks.
+        answers_health.end();
+        // Requests that the control API has accepted are answered.
+        let answered = async {
+            if !has_answered {
+                controlled.as_mut().await;
+            }
+        };
+        let rest = async { tokio::join!(server.drain_rest(), answered) };
+        tokio::select! {
+            ((), ()) = rest => {}
+            () = signals.end(|| counts::print(output, &server.stats())) => {}
+        }
+    } else {
+        notifier.stopping().await;
+    }
+    drop(controlled);
     output.say_only("stopping");
     let counts = server.shutdown().await;
     exporter.end().await;
     counts::print(output, &counts);
     Ok(())
+}
+
+/// Returns one line on the server, for the service manager.
+fn status(server: &RunningServer, health: &Health) -> String {
+    let (sessions, listeners) = (server.sessions().len(), server.urls().len());
+    let plural = |count| if count == 1 { "" } else { "s" };
+    let counts = format!("{sessions} session{}, {listeners} listener{}", plural(sessions), plural(listeners));
+    match health.problem() {
+        Some(problem) => format!("{counts}; not ready: {problem}"),
+        None => counts,
+    }
+}
+
+/// The task that answers at the port for health checks, if there is one.
+#[derive(Default)]
+struct AnswersHealth(Option<AbortHandle>);
+
+impl AnswersHealth {
+    fn begin(&mut self, listener: Option<HealthListener>, health: &Health) {
+        if let Some(listener) = listener {
+            self.0 = Some(tokio::spawn(listener.serve(health.clone())).abort_handle());
+        }
+    }
+
+    fn end(self) {
+        if let Some(task) = self.0 {
+            task.abort();
+        }
+    }
 }
 
 /// A running server.
@@ -105,12 +185,20 @@ struct Started {
     config: Option<Config>,
     /// The address of the port for health checks.
     health_at: Option<SocketAddr>,
+    /// The socket of that port, for a process that takes over.
+    health_socket: Option<InheritedSocket>,
+    answers_health: AnswersHealth,
     /// Sends the traces.
     exporter: Exporter,
 }
 
 /// Starts the server. The start is abandoned if the future is dropped, at any point.
-async fn start(args: Args, output: &Output, health: &Health) -> anyhow::Result<Started> {
+async fn start(
+    args: Args,
+    output: &Output,
+    health: &Health,
+    (mut inherited, takeover): (InheritedSockets, Option<Takeover>),
+) -> anyhow::Result<Started> {
     let streams = output.clone();
     // Runs on another thread, because it reads files that may be on a slow disk.
     let plan = tokio::task::spawn_blocking(move || match &args.file {
@@ -119,28 +207,37 @@ async fn start(args: Args, output: &Output, health: &Health) -> anyhow::Result<S
     });
     let Plan { server, pomelo, control, file } = plan.await.context("the start failed")??;
     let directory = file.as_ref().map_or(Path::new(""), |(file, _)| file.directory());
-    let health_at = match file.as_ref().and_then(|(_, config)| config.health.as_ref()) {
-        Some(config) => {
-            let listener = HealthListener::bind(config)?;
-            let address = listener.address();
-            // It answers until the process ends, also when the server has ended.
-            tokio::spawn(listener.serve(health.clone()));
-            Some(address)
-        }
+    let mut health_listener = match file.as_ref().and_then(|(_, config)| config.health.as_ref()) {
+        Some(config) => Some(HealthListener::bind_with(config, &mut inherited)?),
         None => None,
     };
+    let health_at = health_listener.as_ref().map(HealthListener::address);
+    let health_socket = health_listener.as_ref().map(HealthListener::socket);
+    let health_socket = health_socket.transpose().context("the port for health checks")?;
+    // It answers until the process ends, also when the server has ended.
+    let mut answers_health = AnswersHealth::default();
+    if takeover.is_none() {
+        answers_health.begin(health_listener.take(), health);
+    }
     let control = match &control {
-        Some(control) => Some(ControlApi::bind(control, directory).await?),
+        Some(control) => Some(ControlApi::bind_with(control, directory, &mut inherited).await?),
         None => None,
     };
     let (exporter, traces) = Exporter::start()?;
+    let server = match takeover {
+        Some(takeover) => server.taking_over(takeover),
+        None => server,
+    };
     let server = server
+        .inherit_sockets(inherited)
         .traces(traces)
         .health(health.clone())
         .compiler(compile::compiler())
         .on_compiling(progress::shown(output.is_text()))
         .start()
         .await?;
+    // Until now the old process has answered.
+    answers_health.begin(health_listener, health);
     let config = match file {
         Some((file, config)) => {
             server.set_config_file(file).await;
@@ -148,7 +245,7 @@ async fn start(args: Args, output: &Output, health: &Health) -> anyhow::Result<S
         }
         None => None,
     };
-    Ok(Started { server, pomelo, control, config, health_at, exporter })
+    Ok(Started { server, pomelo, control, config, health_at, health_socket, answers_health, exporter })
 }
 
 /// Reads a configuration file, and gives a hint if it is a codec.

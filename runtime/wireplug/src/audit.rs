@@ -1,5 +1,5 @@
-//! The audit log: one line for each change of a codec, each kick or trace of sessions, and each
-//! such request that was refused.
+//! The audit log: one line for each change of a codec, each kick or trace of sessions, each drain,
+//! and each such request that was refused.
 //!
 //! A line says who requested the change, when, what it was and how it ended: of a codec, which
 //! component was current before and after it; of sessions, which ones. Lines go to the log with the
@@ -302,6 +302,10 @@ impl AuditLog {
                 Some(Outcome::Refused) | None if *change == "trace" => "a trace was refused",
                 Some(Outcome::Done) if *change == "kick" => "sessions were kicked",
                 Some(Outcome::Refused) | None if *change == "kick" => "a kick was refused",
+                Some(Outcome::Done) if *change == "drain" => "the server was drained",
+                Some(Outcome::Refused) | None if *change == "drain" => "a drain was refused",
+                Some(Outcome::Done) if *change == "upgrade" => "the server was upgraded",
+                Some(Outcome::Refused) | None if *change == "upgrade" => "an upgrade was refused",
                 Some(Outcome::Done) if codec.is_empty() => "the configuration was changed",
                 Some(Outcome::Unchanged) if codec.is_empty() => "the configuration was reloaded, and is the same",
                 Some(Outcome::Refused) | None if codec.is_empty() => "a change of the configuration was refused",

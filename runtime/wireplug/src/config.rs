@@ -218,6 +218,11 @@ pub struct ServerConfig {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub drain_spread: Duration,
+    /// After an upgrade (`wireplug upgrade`), how long the old process serves the sessions that
+    /// could not move to the new one. Then it closes them, over the time of `drain-spread`.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub upgrade_timeout: Duration,
     /// The largest number of sandboxes in the large pool, of all codecs together. Codecs that are
     /// interpreters use the large pool, because their dozens of core instances do not fit into the
     /// standard pool. Half of the places are reserved, with an equal part for each codec that uses
@@ -240,6 +245,7 @@ impl Default for ServerConfig {
             drain_timeout: Duration::from_secs(5),
             accept_rate: 0,
             drain_spread: Duration::ZERO,
+            upgrade_timeout: Duration::from_secs(600),
             large_sandboxes: 256,
             sessions_per_user: SessionsPerUser::default(),
         }

@@ -42,6 +42,8 @@ pub enum EventKind {
     Rollback,
     /// The configuration was reloaded.
     Reload,
+    /// The server was drained.
+    Drain,
     /// A log line at level `warn` or `error`.
     Log,
 }
@@ -238,6 +240,7 @@ impl Events {
             "rollback" => EventKind::Rollback,
             "trial" | "end-trial" => EventKind::Trial,
             "reload-config" => EventKind::Reload,
+            "drain" => EventKind::Drain,
             _ => EventKind::Swap,
         };
         self.add(Event {

@@ -112,11 +112,13 @@ pub mod testing;
 pub mod traces;
 #[cfg(not(feature = "otel"))]
 mod traces;
+pub mod upgrade;
 
 pub use app::App;
 pub use config::Config;
 pub use server::{
-    CheckedCodec, ConfigFile, Listener, ReloadError, ReloadReport, RunningServer, Server, StartError,
+    CheckedCodec, ConfigFile, DrainReport, InheritedSocket, InheritedSockets, Listener, ReloadError,
+    ReloadReport, RunningServer, Server, StartError,
 };
 pub use session::{Session, Sessions, User};
 pub use slot::CodecSource;

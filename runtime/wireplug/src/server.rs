@@ -6,10 +6,14 @@
 //! | file | its job |
 //! |---|---|
 //! | `builder`, `listener`, `from_config` | a server before it starts, set up by a program or a configuration |
+//! | `inherited` | listening sockets that another process has bound |
 //! | `check` | finds the errors that a start would report |
+//! | `taking_over` | what a start does differently in an upgrade |
 //! | `start`, `slots`, `descriptors` | starts a server: its codecs, its listeners, its file descriptors |
 //! | `error` | why a server did not start |
 //! | `running`, `nodes` | a running server |
+//! | `handing` | what an upgrade needs of a running server |
+//! | `draining` | closes all sessions of a server that goes on running |
 //! | `listeners`, `live`, `reload` | its listeners, their settings, and how a reload changes them |
 //! | `cluster` | the interface through which the server reaches services and other servers |
 //! | `access_log` | the lines of connections that ended, and of requests |
@@ -17,6 +21,7 @@
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
 //! | `peer` | what a codec sees of a client |
 //! | `connection` | the task that owns one connection |
+//! | `arriving` | goes on with the sessions of another process |
 //! | `metrics` | the metrics of a running server, as text |
 //! | `memory` | the budget of the process's memory |
 //! | `budget`, `clock`, `deadlines`, `rate` | the times and limits of one connection |
@@ -25,6 +30,7 @@
 mod accepting;
 mod access_log;
 mod admission;
+pub(crate) mod arriving;
 mod awake;
 mod budget;
 mod builder;
@@ -35,8 +41,11 @@ pub(crate) mod cluster;
 mod connection;
 mod deadlines;
 mod descriptors;
+mod draining;
 mod error;
 mod from_config;
+mod handing;
+mod inherited;
 #[cfg(feature = "control")]
 mod inspect;
 mod listener;
@@ -53,6 +62,7 @@ mod reload;
 mod running;
 mod slots;
 mod start;
+mod taking_over;
 mod turning_away;
 
 use std::io;
@@ -74,7 +84,11 @@ use self::budget::opening_turn;
 pub use self::builder::Server;
 pub use self::check::CheckedCodec;
 use self::connection::{Connection, not_opened, watch_opening};
+pub(crate) use self::deadlines::SavedDeadlines;
+pub use self::draining::DrainReport;
 pub use self::error::StartError;
+pub(crate) use self::handing::HandedListener;
+pub use self::inherited::{InheritedSocket, InheritedSockets};
 #[cfg(feature = "control")]
 pub(crate) use self::inspect::{AddressFilter, SessionFilter};
 #[cfg(feature = "control")]
@@ -89,11 +103,10 @@ pub(crate) use self::metrics::ServerStats;
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 use self::peer::Link;
 pub use self::reload::{ConfigFile, ReloadError, ReloadReport};
-#[cfg(feature = "control")]
 pub(crate) use self::running::Running;
 pub use self::running::RunningServer;
 use self::turning_away::{close_socket, refuse, turned_away_as};
-use crate::app::Routes;
+use crate::app::{Carried, Routes};
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Carrier, Codec as _, CodecError, Reason};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
@@ -104,7 +117,7 @@ use crate::session::{
 };
 use crate::session_trace::SessionTraces;
 pub use crate::slot::CodecSource;
-use crate::slot::Slot;
+use crate::slot::{Generation, Slot};
 use crate::stats::{Counters, ListenerCounters};
 use crate::traces::{ConnectionTrace, Traces};
 pub use wireplug_connectors::certificates::CertificateStatus;
@@ -132,6 +145,8 @@ struct ServerState {
     access_log: AccessLog,
     traces: Traces,
     next_id: AtomicU64,
+    /// The connections that were accepted and have no session yet.
+    opening: AtomicU64,
     /// The running time, in which clients' deadlines are measured.
     time: RunningTime,
     spare: SpareDescriptor,
@@ -144,6 +159,8 @@ struct ServerState {
     events: Events,
     /// The traces of sessions, and the faults.
     session_traces: Arc<SessionTraces>,
+    /// What the application keeps beside its sessions.
+    carried: Carried,
 }
 
 /// The state that the connections of one listener share.
@@ -196,16 +213,34 @@ async fn serve_client(
     incoming: Incoming,
     stop: CancellationToken,
 ) {
-    // A panic here is a bug in this program. It ends this connection like any other reason: the end
-    // is counted, and the permit is returned.
     let _counted = Counted::begin(&listener.connections);
     let mut known = Known::new(&incoming);
-    let served = serve(&server, &listener, id, incoming, &stop, &mut known);
-    let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
-    listener.counters.closed(&reason);
+    let reason = caught(serve(&server, &listener, id, incoming, &stop, &mut known)).await;
+    finish(&server, &listener, id, &mut known, &reason);
+}
+
+/// Returns why a connection ended. A panic in it is a bug in this program, and ends the connection
+/// like any other reason.
+async fn caught(served: impl Future<Output = CloseReason>) -> CloseReason {
+    AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal)
+}
+
+/// Counts, reports and logs the end of a connection. A session that goes on in another process has
+/// not ended.
+fn finish(
+    server: &ServerState,
+    listener: &ListenerContext,
+    id: SessionId,
+    known: &mut Known,
+    reason: &CloseReason,
+) {
+    listener.counters.closed(reason);
+    if *reason == CloseReason::Moved {
+        return;
+    }
     if let Some(session) = &known.session {
-        known.trace.end(session, known.generation, &reason);
-        server.sessions.closed(session, &reason);
+        known.trace.end(session, known.generation, reason);
+        server.sessions.closed(session, reason);
     }
     #[cfg(feature = "control")]
     server.events.ended(Ended {
@@ -215,9 +250,9 @@ async fn serve_client(
         listener: &listener.origin.listener,
         codec: listener.slot.name(),
         generation: known.generation,
-        reason: &reason,
+        reason,
     });
-    server.access_log.connection(&known, &reason);
+    server.access_log.connection(known, reason);
 }
 
 /// What is known about a connection when it ends.
@@ -237,6 +272,18 @@ struct Known {
 }
 
 impl Known {
+    /// What is known of a session that has come from another process.
+    fn of(session: &Session, transport: &'static str) -> Self {
+        Self {
+            since: std::time::Instant::now(),
+            client: String::new(),
+            transport: Some(transport),
+            session: Some(session.clone()),
+            generation: None,
+            trace: ConnectionTrace::default(),
+        }
+    }
+
     fn new(incoming: &Incoming) -> Self {
         Self {
             since: std::time::Instant::now(),
@@ -261,7 +308,9 @@ async fn serve(
 ) -> CloseReason {
     // The preparation needs more memory than all that follows. It is in a box, so that the task of
     // an open connection does not keep this memory.
+    let opening = Counted::begin(&server.opening);
     let prepared = Box::pin(prepare(server, listener, id, incoming, stop, known)).await;
+    drop(opening);
     match prepared {
         Ok(Prepared { connection, admitted, permit }) => {
             let reason = connection.run().await;
@@ -398,15 +447,11 @@ async fn prepare<'a>(
 
     // The codec: for a component, a sandbox of its own.
     let codec_limits = &slot.settings().limits;
-    let carrier = match (&socket, *max_datagram) {
-        (Socket::Stream(_), _) => Carrier::Bytes,
-        (Socket::Messages(_), None) => Carrier::Messages,
-        (Socket::Messages(_), Some(_)) => Carrier::Datagrams,
-    };
+    let carrier = carrier_of(&socket, *max_datagram);
     // A datagram holds whole packets.
     let max_packet = max_datagram.map_or(codec_limits.max_packet, |max| codec_limits.max_packet.min(max));
     let link = Link { carrier, max_packet };
-    let now = clock::opening();
+    let now = clock::at(0);
     let codec = Arc::clone(lease.generation());
     known.generation = Some(codec.number());
     let description = codec.description();
@@ -426,18 +471,7 @@ async fn prepare<'a>(
         }
     };
 
-    // The framing that the codec describes, for this kind of socket.
-    let layout = codec.layout(carrier).expect("each generation is checked against the listeners");
-    // Several packets that are framed may share a datagram.
-    let is_shared = matches!(layout, Layout::Framed(_) | Layout::Framer { .. });
-    let output = match (&socket, *max_datagram) {
-        (Socket::Stream(_), _) => Output::stream(),
-        (Socket::Messages(_), None) => Output::messages(),
-        (Socket::Messages(_), Some(max)) => Output::datagrams(max, is_shared),
-    };
-    let payload = description.payload_on(carrier);
-    let wire =
-        Wire { layout, payload, max_packet: link.max_packet, may_start_tls: starttls.is_some(), output };
+    let wire = wire(&codec, &socket, *max_datagram, link, starttls.is_some());
 
     // The session's machine. The task runs its turns until the connection ends. From here on a
     // candidate may mirror the codec.
@@ -447,8 +481,7 @@ async fn prepare<'a>(
             candidate.open(link.peer(session.client(), candidate.description()), now)
         }));
     }
-    let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
-    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer, now, watch);
+    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer(slot), now, watch);
     drop(turn);
     let begun = SystemTime::now() - known.since.elapsed();
     known.trace = server.traces.connection(&session, &origin.listener, slot.name(), begun);
@@ -472,4 +505,39 @@ async fn prepare<'a>(
         session.close(CloseReason::Shutdown);
     }
     Ok(Prepared { connection, admitted, permit })
+}
+
+/// Returns how bytes travel over a socket. `max_datagram` is the size of the largest message, in
+/// bytes, if messages are datagrams.
+fn carrier_of(socket: &Socket, max_datagram: Option<usize>) -> Carrier {
+    match (socket, max_datagram) {
+        (Socket::Stream(_), _) => Carrier::Bytes,
+        (Socket::Messages(_), None) => Carrier::Messages,
+        (Socket::Messages(_), Some(_)) => Carrier::Datagrams,
+    }
+}
+
+/// Returns the framing that the codec describes, for this kind of socket.
+fn wire(
+    codec: &Generation,
+    socket: &Socket,
+    max_datagram: Option<usize>,
+    link: Link,
+    may_start_tls: bool,
+) -> Wire {
+    let layout = codec.layout(link.carrier).expect("each generation is checked against the listeners");
+    // Several packets that are framed may share a datagram.
+    let is_shared = matches!(layout, Layout::Framed(_) | Layout::Framer { .. });
+    let output = match (socket, max_datagram) {
+        (Socket::Stream(_), _) => Output::stream(),
+        (Socket::Messages(_), None) => Output::messages(),
+        (Socket::Messages(_), Some(max)) => Output::datagrams(max, is_shared),
+    };
+    let payload = codec.description().payload_on(link.carrier);
+    Wire { layout, payload, max_packet: link.max_packet, may_start_tls, output }
+}
+
+/// Returns the shortest time of a codec's timer, in milliseconds.
+fn min_timer(slot: &Slot) -> u64 {
+    u64::try_from(slot.settings().limits.min_timer.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,10 +10,13 @@
 //! | `compile` | compiling in worker processes |
 //! | `config` | configuration files, and `wireplug config` |
 //! | `control` | the control API, the commands over it, and what SIGHUP reloads |
+//! | `deploy` | the files of `docs/deploy` |
 //! | `descriptors` | a server that runs out of file descriptors |
 //! | `gone` | a client whose machine has lost its network |
 //! | `in_the_browser` | the console in Chromium |
 //! | `log` | the output of `wireplug serve` |
+//! | `systemd` | what is reported to the service manager |
+//! | `upgrade` | `wireplug upgrade` |
 //! | `siege` | a soak: attackers on every transport |
 
 #[path = "../program/mod.rs"]
@@ -26,6 +29,7 @@ mod codec;
 mod compile;
 mod config;
 mod control;
+mod deploy;
 #[cfg(target_os = "linux")]
 mod descriptors;
 #[cfg(target_os = "linux")]
@@ -34,7 +38,9 @@ mod in_the_browser;
 mod log;
 #[cfg(target_os = "linux")]
 mod siege;
+mod systemd;
 mod traces;
+mod upgrade;
 
 /// The manifest of this crate: a file that is neither a codec, a configuration nor a certificate.
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");

@@ -40,6 +40,16 @@ impl Splitter {
         (self.max_packet, self.max_batch) = (max_packet, max_batch);
     }
 
+    /// Returns the beginning of a packet that waits for the rest.
+    pub fn partial(&self) -> &[u8] {
+        &self.partial
+    }
+
+    /// Continues with the beginning of a packet that another splitter had.
+    pub fn resume(&mut self, partial: Vec<u8>) {
+        (self.partial, self.scanned) = (partial, 0);
+    }
+
     /// Returns whether the beginning of an incomplete packet is held.
     pub fn is_partial(&self) -> bool {
         !self.partial.is_empty()

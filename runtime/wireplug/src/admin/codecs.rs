@@ -13,13 +13,16 @@ use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
+use super::Marks;
 use super::access::Client;
 use super::change::Change;
+use super::drain;
 use super::events;
 use super::refusal::Refusal;
 use super::sessions;
 use super::stats;
 use super::trace;
+use super::upgrade;
 use super::upload::Uploads;
 use crate::audit::{AuditLog, Outcome, Record, Version};
 use crate::codec::Digest;
@@ -45,6 +48,7 @@ pub(super) struct Api {
     uploads: Uploads,
     /// The fields that no trace shows.
     pub(super) mask: Mask,
+    pub(super) marks: Marks,
 }
 
 pub(super) type Answer<T> = Result<Json<T>, Refusal>;
@@ -60,7 +64,7 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 21] {
+fn table() -> [Route; 23] {
     let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
     let changes =
         |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
@@ -77,6 +81,8 @@ fn table() -> [Route; 21] {
         changes("reload", "/codecs/{name}/reload", post(reload)),
         changes("end-trial", "/codecs/{name}/trial", delete(end_trial)),
         changes("reload-config", "/reload", post(reload_config)),
+        changes("drain", "/drain", post(drain::drain)),
+        changes("upgrade", "/upgrade", post(upgrade::upgrade)),
         reads("/sessions", get(sessions::list)),
         reads("/sessions/{id}", get(sessions::show)),
         reads("/sessions/{id}/recent.vectors", get(trace::recent)),
@@ -89,10 +95,10 @@ fn table() -> [Route; 21] {
     ]
 }
 
-pub(super) fn routes(server: &RunningServer, max_upload: usize, mask: Mask) -> Router {
+pub(super) fn routes(server: &RunningServer, max_upload: usize, mask: Mask, marks: Marks) -> Router {
     let server = Arc::clone(server.parts());
     let audit = Arc::clone(&server.audit);
-    let api = Arc::new(Api { server, audit, uploads: Uploads::new(max_upload), mask });
+    let api = Arc::new(Api { server, audit, uploads: Uploads::new(max_upload), mask, marks });
     let mut router = Router::new();
     for Route { role, change, path, handler } in table() {
         let needs = Needs { role, change, audit: Arc::clone(&api.audit) };

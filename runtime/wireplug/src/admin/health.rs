@@ -1,7 +1,9 @@
 //! Health checks over HTTP: on the control API, and on a port of their own, which also answers
 //! while the server starts and ends.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,8 @@ use tokio::time::{sleep, timeout};
 
 use super::error::ControlError;
 use crate::config::HealthConfig;
-use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, bind_tcp};
+use crate::server::{InheritedSocket, InheritedSockets};
+use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, bind_tcp, inherit_tcp, is_tcp_at};
 use wireplug_connectors::{Health, HealthAnswer};
 
 /// The largest number of connections at a time. A load balancer has one, or one for each check.
@@ -32,6 +35,8 @@ const LASTING: Duration = Duration::from_secs(5);
 pub struct HealthListener {
     listener: TcpListener,
     address: SocketAddr,
+    /// The name of the socket for another process.
+    key: String,
 }
 
 impl HealthListener {
@@ -40,10 +45,35 @@ impl HealthListener {
     /// # Errors
     /// Returns an error if the address cannot be bound.
     pub fn bind(config: &HealthConfig) -> Result<Self, ControlError> {
-        let bound = bind_tcp(config.listen).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        Self::bind_with(config, &mut InheritedSockets::default())
+    }
+
+    /// Takes the port over from another process, or binds it if there is no such socket.
+    ///
+    /// # Errors
+    /// Returns an error if the socket cannot be used, or the address cannot be bound.
+    pub fn bind_with(config: &HealthConfig, inherited: &mut InheritedSockets) -> Result<Self, ControlError> {
+        let key = format!("health {}", config.listen);
+        let mut bind = || {
+            let socket = inherited.take(&key, |socket| is_tcp_at(socket, &config.listen.into()));
+            let listener = match socket.and_then(InheritedSocket::first) {
+                Some(socket) => inherit_tcp(socket)?,
+                None => bind_tcp(config.listen)?,
+            };
+            Ok((listener.local_addr()?, listener))
+        };
         let (address, listener) =
-            bound.map_err(|source| ControlError::Health { address: config.listen, source })?;
-        Ok(Self { listener, address })
+            bind().map_err(|source| ControlError::Health { address: config.listen, source })?;
+        Ok(Self { listener, address, key })
+    }
+
+    /// Returns a duplicate of the socket, for another process.
+    ///
+    /// # Errors
+    /// Returns an error if the process has no descriptor left.
+    pub fn socket(&self) -> io::Result<InheritedSocket> {
+        let duplicate = self.listener.as_fd().try_clone_to_owned()?;
+        Ok(InheritedSocket::of_process(&*self.key, vec![duplicate]))
     }
 
     /// Returns the address with the port that was actually bound.

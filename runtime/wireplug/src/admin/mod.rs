@@ -17,6 +17,8 @@
 //! | `POST /codecs/NAME/rollback` | change | goes back to the generation before: a `SwapReport` |
 //! | `POST /codecs/NAME/reload` | change | reads the slot's own file again: a `SwapReport`, or `null` if that version is already current |
 //! | `POST /reload` | change | reads the configuration file again and applies it, as [`RunningServer::reload`] does: a [`ReloadReport`](crate::ReloadReport). `?dry-run=true` applies nothing and reports what would change; the body may then hold another configuration |
+//! | `POST /drain` | change | makes `/readyz` red, waits for the time of `?wait=5s`, accepts no more clients and closes the sessions, as [`RunningServer::drain`] does: a [`DrainReport`](crate::DrainReport). `exit=true` ends the program then |
+//! | `POST /upgrade` | change | upgrades the server to the program that is installed where its own was, or over the Unix socket to `?program=PATH`, as [`RunningServer::upgrade`] does: an [`UpgradeReport`](crate::upgrade::UpgradeReport) |
 //! | `GET /sessions` | read | lists the sessions of this node by pages: a [`SessionPage`](crate::status::SessionPage). `?user=`, `address=`, `codec=`, `generation=`, `listener=`, `group=`, `state=` and `idle-over=5m` select sessions, `limit=` sets the size of a page, and `after=` its beginning |
 //! | `GET /sessions/ID` | read | reports one session in full: a [`SessionDetails`](crate::status::SessionDetails) |
 //! | `DELETE /sessions/ID` | change | kicks one session: a [`Kicked`]. `?reason=` is for the client and the log |
@@ -63,6 +65,8 @@
 //! | `console` | the console: its page, and who is logged in |
 //! | `codecs` | the requests, the roles that they need, and what those about codecs do |
 //! | `events` | reports recent events |
+//! | `drain` | the request that drains the server |
+//! | `upgrade` | the request that upgrades the server |
 //! | `sessions` | the requests about sessions |
 //! | `stats` | reports metrics and counts |
 //! | `trace` | traces of sessions, recordings and faults |
@@ -78,6 +82,7 @@ mod change;
 mod codecs;
 mod connections;
 mod console;
+mod drain;
 mod error;
 mod events;
 mod folder;
@@ -89,9 +94,11 @@ mod sessions;
 mod stats;
 mod token;
 mod trace;
+mod upgrade;
 mod upload;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,8 +109,10 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use self::access::{Access, Clients, Users};
 pub use self::codecs::Candidate;
@@ -118,7 +127,7 @@ pub use self::sessions::Kicked;
 use self::token::{GeneratedFile, Token};
 use crate::audit::FileWriter;
 use crate::config::{ControlAddress, ControlConfig, ControlRole};
-use crate::server::RunningServer;
+use crate::server::{InheritedSocket, InheritedSockets, RunningServer};
 use crate::session_trace::Mask;
 use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, SpareDescriptor, is_out_of_descriptors};
 
@@ -144,6 +153,15 @@ fn tokens(file: &Path, role: ControlRole) -> Result<Vec<Token>, ControlError> {
     Token::read(file, role).map_err(|error| ControlError::Tokens(error.into()))
 }
 
+/// What requests and the control API tell each other.
+#[derive(Clone, Debug)]
+struct Marks {
+    /// Cancelled when a client has asked for the end of the program.
+    end: CancellationToken,
+    /// Cancelled when another process has taken over and the address was left to it.
+    left: CancellationToken,
+}
+
 /// The body of the answer to a client for which there is no room.
 const FULL: &str = r#"{"error":"too many requests of this client are under way: try again later"}"#;
 
@@ -155,6 +173,43 @@ pub struct ControlApi {
     mask: Mask,
     audit: Option<FileWriter>,
     token: Option<GeneratedFile>,
+    handle: ControlHandle,
+    orders: mpsc::Receiver<Order>,
+}
+
+/// What a running control API is asked to do for another process.
+enum Order {
+    Duplicate(oneshot::Sender<io::Result<InheritedSocket>>),
+    Leave(oneshot::Sender<()>),
+}
+
+/// A handle to a control API that serves, for the hand-over of its address to another process.
+#[derive(Clone, Debug)]
+pub struct ControlHandle(mpsc::Sender<Order>);
+
+impl ControlHandle {
+    /// Returns a duplicate of the listening socket, for [`ControlApi::bind_with`] in another
+    /// process of this user. A generated token goes with it: that process finds it in the file of
+    /// this one.
+    ///
+    /// # Errors
+    /// Returns an error if the process has no descriptor left, or the API does not serve any more.
+    pub async fn socket(&self) -> io::Result<InheritedSocket> {
+        let (done, socket) = oneshot::channel();
+        let stopped = || io::Error::from(io::ErrorKind::NotConnected);
+        self.0.send(Order::Duplicate(done)).await.map_err(|_| stopped())?;
+        socket.await.map_err(|_| stopped())?
+    }
+
+    /// Leaves the address to the other process: accepts no more connections, and keeps the files
+    /// of the socket and of a generated token. Requests that were accepted are answered.
+    pub async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        if self.0.send(Order::Leave(done)).await.is_ok() {
+            // An error means that the API has stopped before.
+            let _ = left.await;
+        }
+    }
 }
 
 impl ControlApi {
@@ -180,12 +235,25 @@ impl ControlApi {
     /// log cannot be opened, or a file of tokens cannot be read, can be read by other users, or has
     /// invalid content.
     pub async fn bind(config: &ControlConfig, directory: &Path) -> Result<Self, ControlError> {
+        Self::bind_with(config, directory, &mut InheritedSockets::default()).await
+    }
+
+    /// Does what [`ControlApi::bind`] does, and takes the socket over from another process if it is
+    /// among these.
+    ///
+    /// # Errors
+    /// Returns the errors of `bind`, and an error if the socket cannot be used.
+    pub async fn bind_with(
+        config: &ControlConfig,
+        directory: &Path,
+        inherited: &mut InheritedSockets,
+    ) -> Result<Self, ControlError> {
         has_effect(config)?;
         let in_directory = |file: &PathBuf| directory.join(file);
         let audit = config.audit_log.as_ref().map(in_directory);
         let audit = audit.map(|file| FileWriter::open(&file)).transpose();
         let audit = audit.map_err(|error| ControlError::AuditLog(error.into()))?;
-        let listener = Listener::bind(config).await?;
+        let listener = Listener::bind(config, inherited).await?;
         let mut token = None;
         let clients = match listener.address() {
             ControlAddress::Unix(_) => {
@@ -201,8 +269,12 @@ impl ControlApi {
                                 source,
                             })?
                             .token_file(address.port());
-                        let (file, generated) = GeneratedFile::create(&file)
-                            .map_err(|error| ControlError::Tokens(error.into()))?;
+                        let known = listener.moved.then(|| GeneratedFile::take_over(&file).ok()).flatten();
+                        let (file, generated) = match known {
+                            Some(known) => known,
+                            None => GeneratedFile::create(&file)
+                                .map_err(|error| ControlError::Tokens(error.into()))?,
+                        };
                         token = Some(file);
                         vec![generated]
                     }
@@ -219,7 +291,17 @@ impl ControlApi {
         };
         let access = Arc::new(Access::new(clients, ConsoleSessions::new(port)));
         let mask = Mask::new(&config.trace_mask);
-        Ok(Self { listener, access, max_upload: config.max_upload, mask, audit, token })
+        let (orders, received) = mpsc::channel(1);
+        Ok(Self {
+            listener,
+            access,
+            max_upload: config.max_upload,
+            mask,
+            audit,
+            token,
+            handle: ControlHandle(orders),
+            orders: received,
+        })
     }
 
     /// Returns the address at which clients reach the API, with the port that was actually bound.
@@ -232,15 +314,28 @@ impl ControlApi {
         self.token.as_ref().map(|token| &*token.path)
     }
 
-    /// Answers requests about this server's codecs and its nodes. Never returns: dropping the
-    /// future stops the API. A change that was begun goes on even then.
+    /// Returns a handle for the time in which the API serves.
+    pub fn handle(&self) -> ControlHandle {
+        self.handle.clone()
+    }
+
+    /// Answers requests about this server's codecs and its nodes. Returns when a client has drained
+    /// the server and asks for the end of the program, and when another process has taken over and
+    /// all requests that were accepted are answered. Dropping the future stops the API. A change
+    /// that was begun goes on even then.
     pub async fn serve(self, server: &RunningServer) {
-        let Self { listener, access, max_upload, mask, audit, token: _token } = self;
+        let Self { listener, access, max_upload, mask, audit, mut token, handle: _, mut orders } = self;
+        if let Some(file) = &mut token {
+            file.own();
+        }
         if let Some(file) = audit {
             server.parts().audit.append_to(file);
         }
         server.parts().events.begin();
-        let router = codecs::routes(server, max_upload, mask)
+        let end = CancellationToken::new();
+        let (upgraded, left) = (server.parts().moved_away.clone(), CancellationToken::new());
+        let marks = Marks { end: end.clone(), left: left.clone() };
+        let router = codecs::routes(server, max_upload, mask, marks)
             .layer(middleware::from_fn_with_state(Arc::clone(&access), access::authenticate))
             .merge(console::routes(access))
             .merge(health::routes(server.parts().health.clone()))
@@ -249,8 +344,20 @@ impl ControlApi {
         let mut connections = JoinSet::new();
         let mut errors = AcceptErrors::of(listener.address().to_string());
         let spare = SpareDescriptor::open();
-        loop {
-            let mut accepted = listener.accept().await;
+        let leaves = loop {
+            let mut accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                Some(order) = orders.recv() => match order {
+                    Order::Duplicate(done) => {
+                        // Whoever asked may have gone.
+                        let _ = done.send(listener.duplicate());
+                        continue;
+                    }
+                    Order::Leave(done) => break Some(Some(done)),
+                },
+                () = upgraded.cancelled() => break Some(None),
+                () = end.cancelled() => break None,
+            };
             if accepted.as_ref().is_err_and(is_out_of_descriptors) && spare.give_up() {
                 // The spare descriptor serves operators while there is no other one.
                 accepted = listener.accept().now_or_never().unwrap_or(accepted);
@@ -271,7 +378,24 @@ impl ControlApi {
             }
             while connections.try_join_next().is_some() {}
             spare.keep();
+        };
+        if let Some(done) = leaves {
+            drop(orders);
+            listener.leave();
+            if let Some(file) = token {
+                file.leave();
+            }
+            left.cancel();
+            let _ = done.map(|done| done.send(()));
+            while connections.join_next().await.is_some() {}
+            if upgraded.is_cancelled() {
+                return;
+            }
+            return end.cancelled().await;
         }
+        // The client that asked for the end gets its answer first.
+        let answered = async { while connections.join_next().await.is_some() {} };
+        let _ = timeout(LINGER, answered).await;
     }
 }
 

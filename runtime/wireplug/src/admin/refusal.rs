@@ -54,7 +54,7 @@ impl From<SwapError> for Refusal {
 impl From<ReloadError> for Refusal {
     fn from(error: ReloadError) -> Self {
         let status = match error {
-            ReloadError::NoFile => StatusCode::CONFLICT,
+            ReloadError::NoFile | ReloadError::Draining => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, Chain::of(&error).to_string())

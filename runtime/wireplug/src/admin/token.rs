@@ -26,6 +26,9 @@ const MAX_FILE: u64 = 64 << 10;
 /// The number of random bytes in a generated token.
 const RANDOM: usize = 32;
 
+/// The name of a generated token in the audit log.
+const GENERATED: &str = "generated";
+
 /// A token, of which only the digest is kept.
 pub(super) struct Token {
     pub(super) name: String,
@@ -98,8 +101,9 @@ fn parse(text: &str, role: ControlRole) -> anyhow::Result<Vec<Token>> {
 /// A file with a generated token. It is removed when this is dropped.
 pub(super) struct GeneratedFile {
     pub(super) path: PathBuf,
-    /// Device and inode, which distinguish the file from that of another server.
-    identity: (u64, u64),
+    /// Device and inode, which distinguish the file from that of another server. `None` if it is
+    /// left to another process.
+    identity: Option<(u64, u64)>,
 }
 
 impl GeneratedFile {
@@ -123,20 +127,48 @@ impl GeneratedFile {
             file.write_all(format!("{token}\n").as_bytes())?;
             let metadata = file.metadata()?;
             fs::rename(&unfinished, path)?;
-            let generated = Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) };
-            anyhow::Ok((generated, Token::new("generated", ControlRole::Change, &token)))
+            let generated = Self { path: path.to_owned(), identity: Some((metadata.dev(), metadata.ino())) };
+            anyhow::Ok((generated, Token::new(GENERATED, ControlRole::Change, &token)))
         };
         create()
             .with_context(|| format!("cannot generate the token of the control API into {}", path.display()))
     }
 }
 
+impl GeneratedFile {
+    /// Takes over the file of another process, with its token. Only this user may have access to
+    /// the folder. The file is removed only after [`GeneratedFile::own`], because the other process
+    /// may have to go on.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such file, or it has no token.
+    pub(super) fn take_over(path: &Path) -> anyhow::Result<(Self, Token)> {
+        let token = Token::read(path, ControlRole::Change)?.swap_remove(0);
+        let file = Self { path: path.to_owned(), identity: None };
+        Ok((file, Token { name: GENERATED.to_owned(), ..token }))
+    }
+
+    /// Has the file removed when this is dropped.
+    pub(super) fn own(&mut self) {
+        self.identity = identity(&self.path);
+    }
+
+    /// Leaves the file to another process.
+    pub(super) fn leave(mut self) {
+        self.identity = None;
+    }
+}
+
 impl Drop for GeneratedFile {
     fn drop(&mut self) {
-        if fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.identity) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok()
 }
 
 #[cfg(test)]
@@ -187,6 +219,27 @@ mod tests {
         drop(second);
         assert!(!path.exists());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_generated_token_is_the_same_in_the_process_that_takes_over() {
+        let folder = std::env::temp_dir().join(format!("wireplug-token-moved-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("control-1.token");
+        assert!(GeneratedFile::take_over(&path).is_err());
+        let (old, _) = GeneratedFile::create(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let (failed, _) = GeneratedFile::take_over(&path).unwrap();
+        drop(failed);
+        let (mut new, token) = GeneratedFile::take_over(&path).unwrap();
+        assert!(token.is(text.trim()) && token.name == GENERATED && token.role == ControlRole::Change);
+        old.leave();
+        assert!(path.exists());
+        new.own();
+        drop(new);
+        assert!(!path.exists());
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -52,9 +52,10 @@ pub(super) async fn upgrade(
 impl From<UpgradeError> for Refusal {
     fn from(error: UpgradeError) -> Self {
         let status = match error {
-            UpgradeError::Busy | UpgradeError::FirstProcess | UpgradeError::NoUpgrader => {
-                StatusCode::CONFLICT
-            }
+            UpgradeError::Busy
+            | UpgradeError::Unfinished
+            | UpgradeError::FirstProcess
+            | UpgradeError::NoUpgrader => StatusCode::CONFLICT,
             UpgradeError::Start { .. } | UpgradeError::Protocol { .. } | UpgradeError::Refused(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }

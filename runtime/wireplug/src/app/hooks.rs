@@ -18,6 +18,17 @@ impl<S> App<S> {
         })
     }
 
+    /// Calls `hook` when a session has come from another process of the server, in an
+    /// [upgrade](crate::RunningServer::upgrade). It has its user, its groups and its settings.
+    /// [`App::on_opened`] is not called for it again.
+    pub fn on_moved(self, hook: impl Fn(&Session) + Send + Sync + 'static) -> Self {
+        self.on_event(move |session, event| {
+            if let SessionEvent::Moved = event {
+                hook(session);
+            }
+        })
+    }
+
     /// Calls `hook` when a session was bound to a user.
     pub fn on_bound(self, hook: impl Fn(&Session, &User) + Send + Sync + 'static) -> Self {
         self.on_event(move |session, event| {

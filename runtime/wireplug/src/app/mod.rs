@@ -24,6 +24,7 @@
 //!     });
 //! ```
 
+mod carried;
 mod extract;
 pub mod filter;
 mod handler;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 
 use tower::Layer;
 
+pub(crate) use carried::Carried;
 pub use extract::{Error, FromRequest, IntoResponse, Json, Peer, Request, Response, State};
 pub use handler::{Answers, Handler};
 pub(crate) use in_flight::{InFlight, Logged, Ticket};

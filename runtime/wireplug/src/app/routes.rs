@@ -10,7 +10,7 @@ use tower::{Layer, service_fn};
 
 use super::filter::{Filter, Next, answering};
 use super::handler::{Answers, AnyService, Concurrency};
-use super::{Handler, Request, Response, Ticket};
+use super::{Carried, Handler, Request, Response, Ticket};
 use crate::session::Hook;
 
 /// A table by name. Clients cannot add keys, so the hash need not withstand attacks.
@@ -29,6 +29,8 @@ pub(crate) struct Parts {
     pub(super) pushes: BTreeSet<Arc<str>>,
     pub(super) hello: Option<Box<dyn AnyService>>,
     pub(crate) hooks: Vec<Hook>,
+    /// How an upgrade carries what the application keeps beside its sessions.
+    pub(crate) carried: Carried,
     /// Filters for all routes (`None`) and for the routes of a server type. A request passes the
     /// last filter first.
     layers: HashMap<Option<Arc<str>>, Vec<Wrap>>,
@@ -100,7 +102,7 @@ impl Parts {
 
     /// Returns the finished table.
     pub(crate) fn finish(self) -> Routes {
-        let Parts { handlers, services, remote, pushes: _, hello, hooks: _, mut layers } = self;
+        let Parts { handlers, services, remote, pushes: _, hello, hooks: _, carried: _, mut layers } = self;
         let types = handlers.keys().chain(services.keys()).map(|route| server_type(route).into()).collect();
         let handlers = Arc::new(Handlers { routes: handlers, services, remote, types });
         let global = layers.remove(&None);

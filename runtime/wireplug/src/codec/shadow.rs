@@ -249,6 +249,11 @@ impl ShadowedSession {
         self.session = session;
     }
 
+    /// Returns whether there is a shadow.
+    pub(crate) fn has_shadow(&self) -> bool {
+        self.shadow.is_some()
+    }
+
     /// Sets the shadow, or removes it.
     pub(crate) fn set_shadow(&mut self, shadow: Option<Shadow>) {
         self.shadow = shadow.map(Box::new);

@@ -49,7 +49,11 @@ impl Rings {
         let Ring { max, events } = match event.kind {
             EventKind::Close => &mut self.closes,
             EventKind::Fault => &mut self.faults,
-            EventKind::Swap | EventKind::Trial | EventKind::Rollback | EventKind::Reload => &mut self.changes,
+            EventKind::Swap
+            | EventKind::Trial
+            | EventKind::Rollback
+            | EventKind::Reload
+            | EventKind::Drain => &mut self.changes,
             EventKind::Log => &mut self.log,
         };
         if events.len() == *max {

@@ -82,6 +82,6 @@ fn code(error: &RequestError) -> &'static str {
         RequestError::Unsupported => "501",
         RequestError::Refused(_) | RequestError::Serialize(_) => "400",
         RequestError::TooMany { .. } | RequestError::Full => "429",
-        RequestError::NoIds => "503",
+        RequestError::NoIds | RequestError::Moved => "503",
     }
 }

@@ -48,7 +48,7 @@ fn apply(message: &Incoming, subjects: &Subjects, sessions: &Sessions) -> Result
     let (verb, addressee) = subjects.read_command(&message.subject).map_err(bad)?;
     let Addressee::Local(target) = addressee else { return Ok(None) };
     let command = command(verb, &target, message).map_err(bad)?;
-    let done = sessions.apply(&target, &command);
+    let done = sessions.apply_from_elsewhere(&target, &command);
     match target {
         Target::Session(_) if done == 0 => Err(("404", "the session has ended, or did not take it")),
         Target::Session(_) => Ok(Some(())),

@@ -153,6 +153,7 @@ impl RemoteSessions for Outgoing {
         let mut headers = of_session(session, &self.subjects);
         let (name, payload) = match event {
             SessionEvent::Opened => ("opened", ""),
+            SessionEvent::Moved => ("moved", ""),
             SessionEvent::Bound(user) => {
                 if let Some(at) = bound_at {
                     self.send_bindings(vec![(user.clone(), at)]);

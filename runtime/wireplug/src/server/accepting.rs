@@ -29,18 +29,21 @@ pub(super) async fn accept(
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let Accepting { mut connector, listener, mut orders } = accepting;
+    let Accepting { mut connector, stays, listener, mut orders } = accepting;
+    let mut holds = false;
     let accept_rate = server.accept_rate.clone();
     let url = connector.url();
     let mut errors = AcceptErrors::of(url.clone());
     loop {
         let incoming = tokio::select! {
-            () = closed.cancelled() => return connector.stop(),
-            Some(update) = orders.recv() => {
-                update.apply(&mut *connector);
+            () = closed.cancelled() => {
+                return if stays { connector.leave() } else { connector.stop() };
+            }
+            Some(order) = orders.recv() => {
+                holds = order.apply(&mut *connector, holds);
                 continue;
             }
-            incoming = connector.accept() => incoming,
+            incoming = connector.accept(), if !holds => incoming,
         };
         match incoming {
             Ok(incoming) => {

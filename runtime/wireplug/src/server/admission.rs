@@ -51,6 +51,14 @@ impl ConnectionLimit {
     }
 }
 
+impl ConnectionLimit {
+    /// Returns a permit for a connection that has come from another process, also above the limit.
+    pub(super) fn take_extra(self: &Arc<Self>) -> Permit {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Permit(Arc::clone(self))
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::Relaxed);
@@ -88,6 +96,14 @@ impl Admission {
     ) -> Result<Admitted<'_>, CloseReason> {
         let admitted = self.admit(access, client)?;
         if slot.refuses(client) { Err(CloseReason::FaultyAddress) } else { Ok(admitted) }
+    }
+
+    /// Counts a client that another process has admitted. If the lists of networks refuse it now,
+    /// the connection finds out.
+    pub(super) fn readmit(&self, access: &AccessConfig, client: &str) -> Admitted<'_> {
+        let unlimited =
+            AccessConfig { max_per_address: 0, allow: Vec::new(), deny: Vec::new(), ..access.clone() };
+        self.admit(&unlimited, client).expect("nobody is refused without limits and lists")
     }
 
     /// Returns how many of the connections the lists of networks would refuse.

@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::listener::DefaultCodecs;
-use super::{CodecSource, Listener};
+use super::{CodecSource, InheritedSockets, Listener};
 use crate::app::{App, Parts};
 use crate::config::{BuiltinApp, CompileConfig, Config, LoggedAccess, ServerConfig};
 #[cfg(feature = "control")]
 use crate::events::Events;
 use crate::traces::Traces;
+use crate::upgrade::Takeover;
 use wireplug_connectors::{BoxError, Connector, Connectors, Health, ListenUrl};
 use wireplug_wasm::{CompileObserver, Compiler};
 
@@ -41,6 +42,7 @@ pub struct Server {
     /// The codecs that connectors may name as their default codec.
     pub(super) default_codecs: DefaultCodecs,
     pub(super) listeners: Vec<Listener>,
+    pub(super) inherited: InheritedSockets,
     pub(super) compile: CompileConfig,
     pub(super) compiler: Compiler,
     pub(super) on_compiling: Option<CompileObserver>,
@@ -48,6 +50,8 @@ pub struct Server {
     pub(super) health: Health,
     pub(super) access_log: LoggedAccess,
     pub(super) traces: Traces,
+    /// The process that this one takes over from.
+    pub(super) takeover: Option<Takeover>,
     #[cfg(feature = "control")]
     pub(super) events: Events,
     /// The application of a configuration that this program carries.
@@ -65,6 +69,7 @@ impl Server {
             connectors: Connectors::default(),
             default_codecs: DefaultCodecs::default(),
             listeners: Vec::new(),
+            inherited: InheritedSockets::default(),
             compile: CompileConfig::default(),
             compiler: Compiler::in_process(),
             on_compiling: None,
@@ -72,11 +77,21 @@ impl Server {
             health: Health::default(),
             access_log: LoggedAccess::default(),
             traces: Traces::default(),
+            takeover: None,
             #[cfg(feature = "control")]
             events: Events::default(),
             builtin_app: None,
             configured: None,
         }
+    }
+
+    /// Takes over from the process that has started this one for an
+    /// [upgrade](crate::RunningServer::upgrade): its listening sockets, and then its sessions. A
+    /// listener is known by its URL. Listeners that the old process does not have are bound as
+    /// usual.
+    pub fn taking_over(mut self, takeover: Takeover) -> Self {
+        self.takeover = Some(takeover);
+        self
     }
 
     /// Says that the application of this server is the one that configurations call `app`. Without
@@ -157,6 +172,14 @@ impl Server {
     /// Adds a listener, or a connector with its default codec.
     pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
         self.listeners.push(listener.into());
+        self
+    }
+
+    /// Sets the sockets that listeners take over instead of binding their addresses: those of the
+    /// service manager, or of the process that this one takes the place of. A socket of the service
+    /// manager that no listener wants is an error at the start.
+    pub fn inherit_sockets(mut self, sockets: InheritedSockets) -> Self {
+        self.inherited = sockets;
         self
     }
 

@@ -48,6 +48,7 @@ impl Server {
             connectors,
             default_codecs,
             listeners,
+            inherited: _,
             compile,
             compiler,
             on_compiling,
@@ -57,6 +58,7 @@ impl Server {
             health: _,
             access_log: _,
             traces: _,
+            takeover: _,
             #[cfg(feature = "control")]
                 events: _,
         } = self;

@@ -29,6 +29,20 @@ impl SessionClock {
         Self { opened: time.now(), time, held: Duration::ZERO, held_since: None }
     }
 
+    /// Goes on with the clock of a session from another process, at this session time in
+    /// milliseconds.
+    pub(super) fn resume(time: RunningTime, session_ms: u64) -> Self {
+        let now = time.now();
+        // No session is older than the machine's clock.
+        let opened = now.checked_sub(Duration::from_millis(session_ms)).unwrap_or(now);
+        Self { opened, ..Self::start(time) }
+    }
+
+    /// Returns the clock of running time.
+    pub(super) fn time(&self) -> &RunningTime {
+        &self.time
+    }
+
     /// Returns the running time.
     pub(super) fn running(&self) -> Instant {
         self.time.now()
@@ -63,9 +77,9 @@ impl SessionClock {
     }
 }
 
-/// Returns the time of a call when a session opens.
-pub(super) fn opening() -> codec::Instant {
-    codec::Instant { session_ms: 0, unix_ms: unix_ms() }
+/// Returns the time of a call at this session time, in milliseconds. A session opens at 0.
+pub(super) fn at(session_ms: u64) -> codec::Instant {
+    codec::Instant { session_ms, unix_ms: unix_ms() }
 }
 
 /// Returns wall-clock time in milliseconds since 1970-01-01 UTC.

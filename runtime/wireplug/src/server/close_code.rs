@@ -10,7 +10,8 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::SocketError(_)
         | CloseReason::Unreachable(_)
         | CloseReason::Kicked(_)
-        | CloseReason::Displaced => CloseCode::NORMAL,
+        | CloseReason::Displaced
+        | CloseReason::Moved => CloseCode::NORMAL,
         CloseReason::Refused(_)
         | CloseReason::Denied
         | CloseReason::FaultyAddress

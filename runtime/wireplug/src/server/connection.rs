@@ -9,6 +9,7 @@
 //! | `transport` | the socket, the input that is not decoded yet, and the counts of traffic |
 //! | `codec_side` | the session's state machine, its lease on a generation, its clock and its budget; `codec_side/swap` moves a live session, `codec_side/sleep` lets an idle one sleep |
 //! | `in_flight` (in `app`) | the requests whose handlers are running |
+//! | `moving` | lets a live session go to another process |
 //! | `answered` | responses of the turn, until they are counted |
 //! | `timer` | deadlines, rates, and the one timer |
 //!
@@ -18,6 +19,7 @@
 mod answered;
 mod codec_side;
 mod ending;
+mod moving;
 mod timer;
 mod transport;
 mod watching;
@@ -35,6 +37,8 @@ use tokio::time::Instant;
 
 use self::answered::Answered;
 use self::codec_side::CodecSide;
+use self::moving::Moving;
+pub(super) use self::moving::SavedConnection;
 use self::timer::ConnectionTimer;
 use self::transport::Transport;
 pub(super) use self::watching::{not_opened, watch_opening};
@@ -72,6 +76,8 @@ pub(super) struct Connection {
     timer: ConnectionTimer,
     /// What the traces of requests know of the connection.
     trace: TraceLink,
+    /// Whether the session goes to another process.
+    moving: Moving,
 }
 
 impl Connection {
@@ -92,12 +98,30 @@ impl Connection {
         let codec =
             CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
         let (in_flight, answered) = (InFlight::new(), Answered::default());
-        Self { server, listener, settings, transport, codec, session, in_flight, answered, timer, trace }
+        let moving = Moving::default();
+        Self {
+            server,
+            listener,
+            settings,
+            transport,
+            codec,
+            session,
+            in_flight,
+            answered,
+            timer,
+            trace,
+            moving,
+        }
     }
 
     /// Serves the client until the connection ends. Returns why it ended.
     pub(super) async fn run(mut self: Box<Self>) -> CloseReason {
         let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
+        if reason == CloseReason::Moved {
+            self.codec.release();
+            self.end_watch(&reason);
+            return reason;
+        }
         // The future of the end is in a box, so that the task of an open connection does not keep
         // the memory for it.
         let reason = Box::pin(self.end(reason)).await;
@@ -168,6 +192,9 @@ impl Connection {
     /// Does all work that is ready. Returns `Ready` with the reason when the connection must end.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.session.register(cx);
+        if let Some(frozen) = self.poll_moving() {
+            return frozen;
+        }
         if self.session.has_orders() {
             self.take_orders();
         }
@@ -215,6 +242,9 @@ impl Connection {
                 }
             }
             self.observe(!may_read, !written);
+            if self.leave_if_quiet(had_its_turn) {
+                return Poll::Pending;
+            }
             if self.codec.is_asked_to_sleep() {
                 let busy = had_its_turn || self.transport.has_unread();
                 self.codec.sleep_as_asked(busy, self.server.time.now());
@@ -308,6 +338,7 @@ impl Connection {
             && !machine.tls_begins()
             && !machine.has_actions()
             && !self.timer.holds_client()
+            && !self.holds_for_move()
             && self.may_start()
     }
 

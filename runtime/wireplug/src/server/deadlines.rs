@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::ClientLimits;
@@ -54,7 +55,57 @@ pub(super) struct Observed {
     pub(super) verified: bool,
 }
 
+/// The state of a client's deadlines on its way to another process. The times are relative to the
+/// moment at which they were saved.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct SavedDeadlines {
+    first_byte_in: Option<Duration>,
+    handshake_in: Option<Duration>,
+    verified_in: Option<Duration>,
+    active_for: Duration,
+    packet_for: Option<Duration>,
+    stalled_for: Option<Duration>,
+    read: u64,
+    written: u64,
+}
+
 impl Deadlines {
+    /// Returns what another process needs to go on, at `now`.
+    pub(super) fn save(&self, now: Instant) -> SavedDeadlines {
+        let left = |by: Option<Instant>| by.map(|by| by.saturating_duration_since(now));
+        let past = |since: Instant| now.saturating_duration_since(since);
+        SavedDeadlines {
+            first_byte_in: left(self.first_byte_by),
+            handshake_in: left(self.handshake_by),
+            verified_in: left(self.verified_by),
+            // The move is no time of the client.
+            active_for: if self.held { Duration::ZERO } else { past(self.active) },
+            packet_for: self.packet_since.map(past),
+            stalled_for: self.stalled_since.map(past),
+            read: self.seen.read,
+            written: self.seen.written,
+        }
+    }
+
+    /// Goes on with the deadlines of another process, at `now`.
+    pub(super) fn resume(saved: &SavedDeadlines, now: Instant) -> Self {
+        let left = |time: Option<Duration>| time.map(|time| now + time);
+        // The clock of this process may be younger than that.
+        let past = |time: Duration| now.checked_sub(time).unwrap_or(now);
+        Self {
+            first_byte_by: left(saved.first_byte_in),
+            handshake_by: left(saved.handshake_in),
+            verified_by: left(saved.verified_in),
+            active: past(saved.active_for),
+            packet_since: saved.packet_for.map(past),
+            stalled_since: saved.stalled_for.map(past),
+            held: false,
+            waits: false,
+            seen: Traffic { read: saved.read, written: saved.written, partial: false },
+            observed: now,
+        }
+    }
+
     /// Creates the deadlines of a session that begins at `now`. The client was accepted at
     /// `accepted`. `wants_first_byte` is true if the client still has to send its first byte.
     pub(super) fn new(

@@ -64,6 +64,15 @@ pub enum StartError {
         /// The connector's error.
         source: BoxError,
     },
+    /// The service manager has opened a socket for which there is no listener.
+    #[error(
+        "the service manager has opened {address}, and no listener is at this address: add one, or take the address \
+             out of the unit of the socket"
+    )]
+    UnwantedSocket {
+        /// The address of the socket.
+        address: String,
+    },
     /// The settings of NATS, or a file that they name, cannot be used.
     #[error(transparent)]
     Nats(BoxError),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::StartError;
 use super::awake::needs_place;
 use super::listeners::Common;
+use super::{InheritedSockets, StartError};
 use crate::codec::Codec as _;
 use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSocketConfig};
 use crate::slot::{CodecSource, Slot};
@@ -188,7 +188,8 @@ impl Listener {
             })?),
         };
         let Self { tls, websocket, access, limits, .. } = self;
-        Ok(Resolved { configured, connector, codec, named, tls, websocket, access, limits })
+        let (asked, stays) = (connector.url(), false);
+        Ok(Resolved { configured, asked, connector, stays, codec, named, tls, websocket, access, limits })
     }
 }
 
@@ -233,7 +234,11 @@ impl DefaultCodecs {
 pub(super) struct Resolved {
     /// The URL in the configuration that it comes from, if it does.
     pub(super) configured: Option<String>,
+    /// The URL as it was asked for, where the port may be 0.
+    pub(super) asked: String,
     pub(super) connector: Box<dyn Connector>,
+    /// Whether another process keeps the listening socket when this one ends.
+    pub(super) stays: bool,
     pub(super) codec: CodecSource,
     /// Whether the codec was named for this listener. If not, its slot may get another name.
     pub(super) named: bool,
@@ -244,6 +249,14 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
+    /// Takes over the sockets that are meant for this listener, if there are any.
+    pub(super) fn inherit(&mut self, sockets: &mut InheritedSockets) -> Result<(), StartError> {
+        let url = self.connector.url();
+        let Some(socket) = sockets.take(&url, |socket| self.connector.is_for(socket)) else { return Ok(()) };
+        self.stays = socket.stays;
+        self.connector.inherit(socket.descriptors).map_err(cannot_listen(&url))
+    }
+
     /// Returns the options with which the connector listens.
     pub(super) fn options(&self, config: &ServerConfig, common: &Common) -> ListenOptions {
         let mut options = ListenOptions::default();

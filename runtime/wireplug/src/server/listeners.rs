@@ -1,5 +1,7 @@
 //! The listeners of a running server: starting one, changing one, and taking one away.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +20,11 @@ use crate::slot::Slot;
 use crate::stats::Counters;
 use wireplug_connectors::certificates::Certificates;
 use wireplug_connectors::running_time::RunningTime;
-use wireplug_connectors::{BoxError, Connector, Health, ListenOptions};
+use wireplug_connectors::{BoxError, Connector, HandedSocket, Health, ListenOptions, Opened};
+
+/// How many orders may wait for a listener. Sessions that come from another process give most of
+/// them, a few hundred at a time.
+const ORDERS: usize = 64;
 
 /// What listeners share when they start.
 #[derive(Clone)]
@@ -32,6 +38,8 @@ pub(super) struct Common {
 /// A listener that has its address, and accepts nobody yet. Dropping it frees the address.
 pub(super) struct Bound {
     configured: Option<String>,
+    asked: String,
+    stays: bool,
     descriptors: u32,
     connector: Box<dyn Connector>,
     context: ListenerContext,
@@ -47,7 +55,7 @@ impl Bound {
     ) -> Result<Self, StartError> {
         let options = listener.options(config, common);
         listener.check(&slot, &options, config)?;
-        let Resolved { configured, mut connector, access, limits, .. } = listener;
+        let Resolved { configured, asked, mut connector, stays, access, limits, .. } = listener;
         let url = connector.url();
         connector.start(&options).await.map_err(cannot_listen(&url))?;
         let max_datagram = connector.max_datagram();
@@ -61,7 +69,8 @@ impl Bound {
         let connections = AtomicU64::new(0);
         let context =
             ListenerContext { slot, admission, settings, max_datagram, origin, connections, counters };
-        Ok(Self { configured, descriptors: connector.descriptors(), connector, context })
+        let descriptors = connector.descriptors();
+        Ok(Self { configured, asked, stays, descriptors, connector, context })
     }
 
     /// Begins to accept clients.
@@ -71,13 +80,13 @@ impl Bound {
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Listening {
-        let Self { configured, descriptors, connector, context } = self;
-        let (orders, received) = mpsc::channel(1);
+        let Self { configured, asked, stays, descriptors, connector, context } = self;
+        let (orders, received) = mpsc::channel(ORDERS);
         let (url, context) = (connector.url(), Arc::new(context));
         let closed = stop.child_token();
-        let accepting = Accepting { connector, listener: Arc::clone(&context), orders: received };
+        let accepting = Accepting { connector, stays, listener: Arc::clone(&context), orders: received };
         tasks.spawn(accept(Arc::clone(state), accepting, closed.clone(), stop.clone(), tasks.clone()));
-        Listening { configured, url, descriptors, context, orders, closed }
+        Listening { configured, asked, stays, url, descriptors, context, orders, closed }
     }
 
     /// Frees the address again.
@@ -91,22 +100,58 @@ impl Bound {
 /// What the task that accepts clients owns.
 pub(super) struct Accepting {
     pub(super) connector: Box<dyn Connector>,
+    /// Whether another process keeps the listening socket.
+    pub(super) stays: bool,
     pub(super) listener: Arc<ListenerContext>,
-    pub(super) orders: mpsc::Receiver<Update>,
+    pub(super) orders: mpsc::Receiver<Order>,
 }
 
-/// Other options for a connector.
-pub(super) struct Update {
-    options: ListenOptions,
-    done: oneshot::Sender<Result<(), BoxError>>,
+/// What the task that accepts clients is asked to do with its connector.
+pub(super) enum Order {
+    /// Take other options.
+    Update(Box<ListenOptions>, oneshot::Sender<Result<(), BoxError>>),
+    /// Return duplicates of the listening sockets.
+    Sockets(oneshot::Sender<io::Result<Vec<OwnedFd>>>),
+    /// Accept nobody until the next order. Clients wait in the queue of the system.
+    Hold(oneshot::Sender<()>),
+    /// Stop reading a socket that sessions share, if there is one.
+    Pause(oneshot::Sender<Option<Vec<u8>>>),
+    /// Accept clients again, and read a socket that sessions share, with this state of the process
+    /// that read it before.
+    GoOn(Option<Vec<u8>>),
+    /// Leave the address to another process.
+    Leave(oneshot::Sender<()>),
+    /// Go on with a client of another process.
+    Adopt(HandedSocket, oneshot::Sender<io::Result<Opened>>),
 }
 
-impl Update {
-    /// Passes the options to the connector, and reports whether it took them.
-    pub(super) fn apply(self, connector: &mut dyn Connector) {
-        let updated = connector.check(&self.options).and_then(|()| connector.update(&self.options));
+impl Order {
+    /// Applies the order. `holds` is whether nobody is accepted; returns whether that is so
+    /// from now on.
+    pub(super) fn apply(self, connector: &mut dyn Connector, holds: bool) -> bool {
         // Whoever asked may have gone.
-        let _ = self.done.send(updated);
+        match self {
+            Order::Update(options, done) => {
+                let _ = done.send(connector.check(&options).and_then(|()| connector.update(&options)));
+            }
+            Order::Sockets(done) => drop(done.send(connector.sockets())),
+            Order::Hold(done) => {
+                let _ = done.send(());
+                return true;
+            }
+            Order::Pause(done) => drop(done.send(connector.pause())),
+            Order::GoOn(state) => {
+                connector.resume(state.as_deref());
+                return false;
+            }
+            Order::Leave(done) => {
+                connector.leave();
+                let _ = done.send(());
+                return true;
+            }
+            Order::Adopt(client, done) => drop(done.send(connector.adopt(client))),
+        }
+        holds
     }
 }
 
@@ -115,12 +160,16 @@ impl Update {
 pub(super) struct Listening {
     /// The URL in the configuration, where the port may be 0. `None` if it was added by code.
     pub(super) configured: Option<String>,
+    /// The URL as it was asked for, where the port may be 0.
+    pub(super) asked: String,
+    /// Whether another process keeps the listening sockets when this one ends.
+    pub(super) stays: bool,
     /// The URL with the port that was bound.
     pub(super) url: String,
     /// The file descriptors that each client takes.
     pub(super) descriptors: u32,
     pub(super) context: Arc<ListenerContext>,
-    orders: mpsc::Sender<Update>,
+    orders: mpsc::Sender<Order>,
     /// Ends the acceptance of clients.
     closed: CancellationToken,
 }
@@ -131,10 +180,21 @@ impl Listening {
     /// # Errors
     /// Returns an error if the connector refuses them. It goes on with those that it has.
     pub(super) async fn update(&self, options: ListenOptions) -> Result<(), StartError> {
-        let (done, updated) = oneshot::channel();
-        let stopped = || cannot_listen(&self.url)("the listener has stopped".into());
-        self.orders.send(Update { options, done }).await.map_err(|_| stopped())?;
-        updated.await.map_err(|_| stopped())?.map_err(cannot_listen(&self.url))
+        let updated = self.order(|done| Order::Update(Box::new(options), done)).await;
+        updated.unwrap_or_else(|| Err("the listener has stopped".into())).map_err(cannot_listen(&self.url))
+    }
+
+    /// Gives an order, and waits for the answer. Returns `None` if the listener has stopped.
+    pub(super) async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.orders.send(order(done)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Accepts clients again, with the state of the process that read a shared socket before.
+    pub(super) async fn go_on(&self, state: Option<Vec<u8>>) {
+        // A listener that has stopped accepts nobody.
+        let _ = self.orders.send(Order::GoOn(state)).await;
     }
 
     /// Stops accepting clients, and frees the address. Open connections stay.

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use wireplug_connectors::running_time::RunningTime;
-use wireplug_connectors::{Pace, RateLimits, RateMeter};
+use wireplug_connectors::{Pace, RateLimits, RateMeter, SavedMeter};
 
 /// The traffic that a turn of the connection has seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +44,21 @@ impl Rate {
         let meter = meter.unwrap_or_default();
         meter.set(limits, time);
         Self { meter, counted_below, counted: 0, read: 0, until: None }
+    }
+
+    /// Returns what another process needs to hold the client to its rates.
+    pub(super) fn save(&self) -> SavedMeter {
+        self.meter.saved()
+    }
+
+    /// Goes on with the rates of another process, which had read so many bytes from the client.
+    pub(super) fn resume(&mut self, saved: &SavedMeter, read: u64) {
+        self.meter.resume(saved);
+        self.read = read;
+        self.until = match self.meter.pace() {
+            Pace::Wait(until) => Some(until),
+            Pace::Within | Pace::Over => None,
+        };
     }
 
     /// Holds the client to other rates from now on.

@@ -73,6 +73,9 @@ pub enum ReloadError {
     /// Something in the configuration is wrong.
     #[error(transparent)]
     Config(#[from] Problems),
+    /// The server drains or stops, so nothing that is changed would be used.
+    #[error("the server drains: it takes no clients any more")]
+    Draining,
     /// A listener or a codec cannot start, or the connector of a listener refuses its new options.
     #[error(transparent)]
     Start(#[from] StartError),

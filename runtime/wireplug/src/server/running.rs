@@ -1,15 +1,17 @@
 //! A running server, and how the program that started it uses and stops it.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::connection::CLOSE_TIMEOUT;
+use super::draining::DrainReport;
 use super::listeners::Listeners;
 use super::reload::Reloading;
 use super::slots::SlotList;
@@ -20,6 +22,7 @@ use crate::events::Events;
 use crate::session::{CloseReason, Sessions};
 use crate::slot::Slot;
 use crate::stats::Stats;
+use crate::upgrade::Upgrader;
 use wireplug_connectors::Health;
 use wireplug_wasm::Compiler;
 
@@ -61,6 +64,14 @@ pub(crate) struct Running {
     pub(crate) events: Events,
     /// Locked while the configuration changes.
     pub(super) reloading: Mutex<Reloading>,
+    /// Whether another process takes over, or has done so.
+    pub(super) upgraded: AtomicBool,
+    /// Cancelled when another process has taken over.
+    pub(crate) moved_away: CancellationToken,
+    /// How the program starts its next version.
+    pub(super) upgrader: OnceLock<Arc<dyn Upgrader>>,
+    /// Set at the end of a drain.
+    pub(super) drained: OnceCell<DrainReport>,
 }
 
 impl RunningServer {
@@ -112,7 +123,7 @@ impl RunningServer {
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout
     pub async fn shutdown(self) -> Stats {
         let Running { health, state, nodes, compiler, stop, ended, tasks, .. } = &*self.0;
-        health.set_draining();
+        health.set_stopping();
         stop.cancel();
         compiler.stop();
         let spread = state.config.get().drain_spread;

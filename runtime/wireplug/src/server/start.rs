@@ -1,23 +1,25 @@
 //! Starts a server: loads the codecs, starts the listeners, and spawns the tasks that accept
 //! clients.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access_log::AccessLog;
 use super::admission::ConnectionLimit;
 use super::awake::AwakeLimit;
+use super::handing::HandedListener;
 use super::listener::Resolved;
-use super::listeners::{Bound, Common, Listeners};
+use super::listeners::{Common, Listeners};
 use super::live::Live;
 use super::memory::MemoryBudget;
 use super::reload::Reloading;
 use super::running::Running;
 use super::slots::{SlotList, Slots};
+use super::taking_over::{self, Prepared};
 use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
 use crate::session::{SessionEvent, Sessions};
 use crate::session_trace::SessionTraces;
@@ -44,6 +46,7 @@ impl Server {
             connectors,
             default_codecs,
             listeners,
+            mut inherited,
             compile,
             compiler,
             on_compiling,
@@ -53,6 +56,7 @@ impl Server {
             health,
             access_log,
             traces,
+            takeover,
             #[cfg(feature = "control")]
             events,
         } = self;
@@ -62,7 +66,13 @@ impl Server {
         let certificates = Certificates::default();
         let joining = nodes::join(cluster, &mut app, certificates.clone()).await?;
         let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors, &default_codecs));
-        let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
+        let mut listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
+        for listener in &mut listeners {
+            listener.inherit(&mut inherited)?;
+        }
+        if let Some(address) = inherited.unwanted() {
+            return Err(StartError::UnwantedSocket { address });
+        }
         descriptors::raise_limit();
         config.max_connections = {
             let taken = listeners.iter().map(|listener| listener.connector.descriptors());
@@ -89,11 +99,11 @@ impl Server {
             health,
             counters: Arc::default(),
         };
-        let mut bound = Vec::new();
+        let mut prepared = Vec::new();
         slots.falls_back = true;
         for listener in listeners {
             let slot = slots.of(listener.codec.clone(), listener.named).await?;
-            bound.push(Bound::bind(listener, slot, &config, &common).await?);
+            prepared.push(Prepared::bind(listener, slot, &config, &common, takeover.as_ref()).await?);
         }
         slots.falls_back = false;
 
@@ -117,12 +127,14 @@ impl Server {
                 joining.remote_sessions(),
                 time.clone(),
             ),
+            carried: std::mem::take(&mut app.carried),
             routes: app.finish(),
-            config: Live::new(config),
+            config: Live::new(config.clone()),
             counters: Arc::clone(&common.counters),
             access_log: AccessLog::new(access_log),
             traces,
             next_id: AtomicU64::new(1),
+            opening: AtomicU64::new(0),
             time: common.time.clone(),
             spare: SpareDescriptor::open(),
             refusals: Semaphore::new(descriptors::most_turned_away()),
@@ -133,7 +145,6 @@ impl Server {
             session_traces,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let listening = bound.into_iter().map(|bound| bound.open(&state, &stop, &tasks)).collect();
         let ended = CancellationToken::new();
         let until = ended.clone();
         tasks.spawn(async move { until.run_until_cancelled(time.keep()).await });
@@ -144,6 +155,21 @@ impl Server {
         let list = Arc::new(SlotList::default());
         slots.all().for_each(|slot| list.add(slot, &stop, &tasks));
         let nodes = joining.start(&state, &list, &compiler);
+        let begun = match &takeover {
+            Some(takeover) => taking_over::begin(takeover, &nodes).await,
+            None => None,
+        };
+        let (mut listening, mut taken) = (Vec::new(), Vec::new());
+        for prepared in prepared {
+            let (number, bound) = prepared.bound(&config, &common).await;
+            let Some(bound) = bound else { continue };
+            let open = bound.open(&state, &stop, &tasks);
+            if let Some(number) = number {
+                taken.resize(taken.len().max(number + 1), None);
+                taken[number] = Some(HandedListener(open.clone()));
+            }
+            listening.push(open);
+        }
         let readiness = nodes.clone();
         common.health.set_running(move || readiness.problem());
         given_up.disarm();
@@ -166,7 +192,15 @@ impl Server {
             #[cfg(feature = "control")]
             events,
             reloading,
+            upgraded: AtomicBool::new(false),
+            moved_away: CancellationToken::new(),
+            upgrader: OnceLock::new(),
+            drained: OnceCell::new(),
         };
-        Ok(RunningServer(Arc::new(running)))
+        let running = Arc::new(running);
+        if let Some(takeover) = takeover {
+            taking_over::go_on(takeover, begun, &running, taken).await;
+        }
+        Ok(RunningServer(running))
     }
 }

@@ -11,6 +11,11 @@ pub(super) struct Acks {
 }
 
 impl Acks {
+    /// Returns whether the client waits for none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.is_none() && self.requests.is_empty()
+    }
+
     /// Notes that the client wants this acknowledgement for the message that is decoded next.
     pub(super) fn want(&mut self, ack: u64) {
         self.current = Some(ack);

@@ -116,12 +116,10 @@ impl<'a> Audience<'a> {
     fn apply(&self, command: Command) -> usize {
         match (&self.who, &command) {
             (Who::Target(target), _) => {
-                if let Some(remote) = self.sessions.remote() {
-                    remote.apply(target, &command);
-                }
+                self.sessions.apply_elsewhere(target, &command);
                 self.sessions.apply(target, &command)
             }
-            (Who::These(these), Command::Push(message)) => send_to_all(|| these.iter(), message),
+            (Who::These(these), Command::Push(message)) => send_to_all(|| these.iter(), message, None),
             (Who::These(these), command) => these.iter().filter(|session| session.apply(command)).count(),
         }
     }

@@ -90,6 +90,10 @@ pub enum CloseReason {
     /// The server stops.
     #[error("the server stops")]
     Shutdown,
+    /// The session goes on in another process of the server, after an upgrade. Only the metrics
+    /// show this reason: for the client and the application nothing has ended.
+    #[error("the session goes on in another process")]
+    Moved,
     /// The runtime itself panicked. An earlier line of the log has the message of the panic.
     #[error("a fault of the runtime; please report it")]
     Internal,
@@ -155,6 +159,7 @@ impl CloseReason {
             CloseReason::FaultyAddress => "faulty-address",
             CloseReason::Replaced => "replaced",
             CloseReason::Shutdown => "shutdown",
+            CloseReason::Moved => "moved",
             CloseReason::Internal => "internal",
         }
     }

@@ -6,10 +6,6 @@ use super::{Group, Message, Session, SessionEvent, SessionId, User};
 use crate::codec::Reason;
 
 /// The sessions to which a command applies.
-#[cfg_attr(
-    not(feature = "nats"),
-    allow(dead_code, reason = "only services and other servers name one session")
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// One session.
@@ -23,10 +19,6 @@ pub(crate) enum Target {
 }
 
 /// An operation on each session of a target.
-#[cfg_attr(
-    not(feature = "nats"),
-    allow(dead_code, reason = "only services and other servers give all commands")
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Sends a message that answers no request.

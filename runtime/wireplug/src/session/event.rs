@@ -9,6 +9,9 @@ use super::{CloseReason, Session, User};
 pub enum SessionEvent {
     /// The handshake is over.
     Opened,
+    /// The session has come from another process of the server, which was upgraded. It has its user
+    /// and its groups.
+    Moved,
     /// The session was bound to a user.
     Bound(User),
     /// The session is no longer bound to this user. It stays open.

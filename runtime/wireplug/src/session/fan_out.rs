@@ -7,8 +7,9 @@ use super::{Message, Session};
 use crate::codec::Codec;
 
 /// Sends a push to many. Returns how many sessions took it. A session whose outbox is full does not
-/// take it; the other sessions are not affected.
-pub(crate) fn send_to_all<'a, I>(sessions: impl Fn() -> I, message: &Message) -> usize
+/// take it; the other sessions are not affected. `place` is the place of the command in the order
+/// of frames, if it was sent to the other process of an upgrade.
+pub(crate) fn send_to_all<'a, I>(sessions: impl Fn() -> I, message: &Message, place: Option<u64>) -> usize
 where
     I: Iterator<Item = &'a Session>,
 {
@@ -17,7 +18,7 @@ where
         session.outbox().with_broadcast_class(|share| receivers.count(share));
     }
     let push = Arc::new(SharedPush::new(message.clone(), receivers.shared()));
-    sessions().filter(|session| session.send_shared(&push).is_ok()).count()
+    sessions().filter(|session| session.send_shared(&push, place).is_ok()).count()
 }
 
 /// The classes of a push's receivers.

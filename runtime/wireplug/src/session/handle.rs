@@ -1,6 +1,7 @@
 //! The application's handle of a session.
 
 mod debug;
+mod moving;
 mod operators;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,12 +14,17 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
+pub(crate) use self::moving::{Leaving, SavedProfile};
 use super::broadcast::{BroadcastClass, SharedPush};
 use super::command::Command;
+use super::outbox::Pushed;
 use super::queue::{Full, MessageQueue};
-use super::{ClientRequest, CloseReason, Group, Message, NameError, Outbox, Sessions, User, Vitals};
+use super::{
+    ClientRequest, CloseReason, Directed, Group, Message, NameError, Outbox, Sessions, User, Vitals,
+};
 use crate::codec::Reason;
 use crate::session_trace::Order;
+use crate::upgrade::MoveOrder;
 use wireplug_connectors::StartTls;
 
 /// A close was requested. The reason is in [`ApplicationState::close`].
@@ -26,6 +32,9 @@ const CLOSE: u8 = 1;
 
 /// There are [`ApplicationState::orders`].
 const ORDERS: u8 = 2;
+
+/// The task is asked to do something in an upgrade.
+const MOVES: u8 = 4;
 
 /// The number of a session. It is unique in its process, and counts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,6 +122,8 @@ struct ApplicationState {
     close: Option<CloseReason>,
     /// What the task is asked to do about traces.
     orders: Vec<Order>,
+    /// What the task is asked to do in an upgrade.
+    move_order: Option<MoveOrder>,
     /// Whether the session has ended, except for responses that are still to be sent. It can no
     /// longer be bound to a user or join a group.
     leaving: bool,
@@ -241,7 +252,7 @@ impl Session {
     /// [`Overflow::Close`](crate::config::Overflow::Close), a message that does not fit also ends
     /// the connection.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        self.send_with(|queue| queue.push(message))
+        self.send_with(None, |queue| queue.push(message))
     }
 
     /// Sends messages that belong together. No other message comes between them, and they are
@@ -251,16 +262,23 @@ impl Session {
     /// Returns the same errors as [`Session::send`]. If the outbox is full, the messages before the
     /// first one that does not fit are sent.
     pub fn send_batch(&self, messages: Vec<Message>) -> Result<(), SendError> {
-        self.send_with(|queue| messages.into_iter().try_for_each(|message| queue.push(message)))
+        self.send_with(None, |queue| messages.into_iter().try_for_each(|message| queue.push(message)))
     }
 
-    /// Sends a push that goes to many sessions.
-    pub(crate) fn send_shared(&self, push: &Arc<SharedPush>) -> Result<(), SendError> {
-        self.send_with(|queue| queue.push(Arc::clone(push)))
+    /// Sends a push that goes to many sessions. `place` is the place of the command in the order of
+    /// frames, if it was sent to the other process of an upgrade.
+    pub(crate) fn send_shared(&self, push: &Arc<SharedPush>, place: Option<u64>) -> Result<(), SendError> {
+        self.send_with(place, |queue| queue.push(Arc::clone(push)))
     }
 
-    fn send_with(&self, push: impl FnOnce(&mut MessageQueue) -> Result<(), Full>) -> Result<(), SendError> {
-        let sent = self.0.outbox.push_with(push).ok_or(SendError::Closed)?;
+    fn send_with(
+        &self,
+        place: Option<u64>,
+        push: impl FnOnce(&mut MessageQueue) -> Result<(), Full>,
+    ) -> Result<(), SendError> {
+        let Pushed { fit, forward } = self.0.outbox.push_with(place, push);
+        forward.into_iter().for_each(|message| self.forward(Directed::Command(Command::Push(message))));
+        let sent = fit.ok_or(SendError::Closed)?;
         if sent.is_err_and(|full| full.closes) {
             self.close(CloseReason::Overflow);
         } else {
@@ -305,7 +323,8 @@ impl Session {
     /// # Errors
     /// Returns an error if the session has ended, or the name is not valid for a [`User`].
     pub fn bind(&self, user: &str) -> Result<(), SessionError> {
-        self.0.sessions.bind(self, User::new(user)?)
+        let user = User::new(user)?;
+        self.followed(self.0.sessions.bind(self, user.clone()), || Command::Bind(user))
     }
 
     /// Ends the binding to a user, if there is one.
@@ -313,7 +332,7 @@ impl Session {
     /// # Errors
     /// Returns an error if the session has ended.
     pub fn unbind(&self) -> Result<(), SessionError> {
-        self.0.sessions.unbind(self)
+        self.followed(self.0.sessions.unbind(self), || Command::Unbind)
     }
 
     /// Returns the user to whom the session is bound. After the session has ended, returns the last
@@ -328,13 +347,15 @@ impl Session {
     /// # Errors
     /// Returns an error if the session has ended, or the name is not valid for a [`Group`].
     pub fn join(&self, group: &str) -> Result<(), SessionError> {
-        self.0.sessions.join(self, &Group::new(group)?)
+        let group = Group::new(group)?;
+        self.followed(self.0.sessions.join(self, &group), || Command::Join(group))
     }
 
     /// Removes the session from a group, if it is a member.
     pub fn leave(&self, group: &str) {
         if let Ok(group) = Group::new(group) {
             self.0.sessions.leave(self, &group);
+            let _ = self.followed(Ok(()), || Command::Leave(group));
         }
     }
 
@@ -351,28 +372,31 @@ impl Session {
 
     /// Sets a setting to a value, or removes it if `value` is `None`.
     pub fn set(&self, name: &str, value: Option<&str>) {
-        let mut state = self.lock();
-        let settings = &mut state.profile.get_or_insert_default().settings;
-        match value {
-            Some(value) => settings.insert(name.into(), value.into()),
-            None => settings.remove(name),
-        };
+        {
+            let mut state = self.lock();
+            let settings = &mut state.profile.get_or_insert_default().settings;
+            match value {
+                Some(value) => settings.insert(name.into(), value.into()),
+                None => settings.remove(name),
+            };
+        }
+        let setting = || [(name.to_owned(), value.map(str::to_owned))].into();
+        let _ = self.followed(Ok(()), || Command::Set(setting()));
     }
 
     /// Applies a command. Returns `false` if the session did not accept the command.
     pub(super) fn apply(&self, command: &Command) -> bool {
-        let sessions = &self.0.sessions;
         match command {
             Command::Push(message) => self.send(message.clone()).is_ok(),
             Command::Kick(reason) => {
                 self.close(CloseReason::Kicked(reason.clone()));
                 true
             }
-            Command::Bind(user) => sessions.bind(self, user.clone()).is_ok(),
-            Command::Unbind => sessions.unbind(self).is_ok(),
-            Command::Join(group) => sessions.join(self, group).is_ok(),
+            Command::Bind(user) => self.bind(user).is_ok(),
+            Command::Unbind => self.unbind().is_ok(),
+            Command::Join(group) => self.join(group).is_ok(),
             Command::Leave(group) => {
-                sessions.leave(self, group);
+                self.leave(group);
                 true
             }
             Command::Set(settings) => {
@@ -405,6 +429,7 @@ impl Session {
     }
 
     pub(crate) fn close(&self, reason: CloseReason) {
+        self.follow_close(&reason);
         let mut state = self.lock();
         state.close.get_or_insert(reason);
         self.0.wanted.fetch_or(CLOSE, Ordering::Relaxed);

@@ -21,11 +21,13 @@
 //! | `outgoing` | has the codec encode the messages that wait in the outbox |
 //! | `handover` | moves the session to another codec or sandbox |
 //! | `sleep` | lets the session sleep without a sandbox, and wakes it |
+//! | `moving` | what another process needs to go on with the session |
 //! | `watching` | the observer of a session that is traced |
 
 mod effects;
 mod handover;
 mod incoming;
+mod moving;
 mod outgoing;
 mod sleep;
 mod stream;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::effects::Effects;
+pub(crate) use self::moving::{Resumed, SavedMachine};
 use self::stream::Stream;
 use self::undecoded::Undecoded;
 use super::{CloseReason, Outbox, Output, Tally};
@@ -108,6 +111,25 @@ impl Machine {
         now: Instant,
         watch: Option<Box<Watch>>,
     ) -> Self {
+        let driver = SessionDriver::new(codec, codec_session, min_timer);
+        let mut machine = Self::with_driver(codec, driver, wire, outbox);
+        machine.set_watch(watch);
+        if machine.driver.is_established() {
+            machine.effects.establish();
+        }
+        // A server may speak first.
+        let opened = machine.driver.open(now, |_, event| machine.effects.take(event));
+        machine.settle(opened);
+        machine
+    }
+
+    /// Creates a machine around the driver of a session.
+    fn with_driver(
+        codec: &dyn Codec,
+        driver: SessionDriver<ShadowedSession>,
+        wire: Wire,
+        outbox: Outbox,
+    ) -> Self {
         let Wire { layout, payload, max_packet: listener_max_packet, may_start_tls, output } = wire;
         let max_packet = codec.description().max_packet(listener_max_packet);
         let input = match layout {
@@ -123,24 +145,16 @@ impl Machine {
             ))),
         };
         let joiner = Joiner::new(layout, payload, max_packet);
-        let mut machine = Self {
-            driver: SessionDriver::new(codec, codec_session, min_timer),
+        outbox.set_max_sent_requests(codec.description().client_requests);
+        Self {
+            driver,
             input,
             effects: Effects::new(output, joiner, outbox, codec.secrets()),
             max_packet,
             listener_max_packet,
             batch: batch_of(codec),
             messages: Reused::new(),
-        };
-        machine.set_watch(watch);
-        machine.effects.outbox.set_max_sent_requests(codec.description().client_requests);
-        if machine.driver.is_established() {
-            machine.effects.establish();
         }
-        // A server may speak first.
-        let opened = machine.driver.open(now, |_, event| machine.effects.take(event));
-        machine.settle(opened);
-        machine
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {

@@ -65,6 +65,21 @@ impl OpenRequests {
         }
     }
 
+    /// Returns whether no request waits for a response, and the codec has nothing to learn.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.abandoned.is_empty()
+    }
+
+    /// Returns the id of the latest request, or 0.
+    pub(super) fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// Continues with the ids of a session from another process.
+    pub(super) fn resume(&mut self, last: u32) {
+        self.last = last;
+    }
+
     /// Returns how many requests wait for a response.
     #[cfg(feature = "control")]
     pub(super) fn len(&self) -> usize {

@@ -14,6 +14,7 @@ use super::Message;
 use super::broadcast::{BroadcastClass, SharedPush, Sharing};
 use super::open_requests::{Answer, Matched, OpenRequests};
 use super::queue::{Full, MessageQueue, Waiting};
+use super::relay::Residence;
 use super::request::RequestError;
 use crate::codec::Role;
 use crate::config::{ClientLimits, Overflow};
@@ -71,6 +72,8 @@ struct OutboxState {
     /// Whether the codec has still to learn of abandoned requests. Written under the lock, and read
     /// without it.
     has_abandoned: AtomicBool,
+    /// Whether the session is on its way to another process, or there. Written under the lock.
+    has_left: AtomicBool,
 }
 
 struct Contents {
@@ -83,6 +86,23 @@ struct Contents {
     request_timeout: Duration,
     /// Whether the connection has ended. Then no push is accepted.
     closed: bool,
+    /// Where the session is, while sessions move to another process.
+    residence: Residence,
+}
+
+/// What became of messages that were added.
+pub(crate) struct Pushed {
+    /// Whether they fit, or `None` if the outbox is closed.
+    pub(crate) fit: Option<Result<(), Full>>,
+    /// Those that the other process must get for the session, which is on its way or there.
+    pub(crate) forward: Vec<Message>,
+}
+
+/// The messages of a session that leaves the process, and the id of its latest request.
+#[derive(Debug, Default)]
+pub(crate) struct SavedOutbox {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) last_request: u32,
 }
 
 impl Outbox {
@@ -95,6 +115,7 @@ impl Outbox {
             requests: OpenRequests::new(max_requests),
             request_timeout,
             closed: false,
+            residence: Residence::Here,
         };
         Self(Arc::new(OutboxState {
             contents: Mutex::new(contents),
@@ -102,7 +123,20 @@ impl Outbox {
             output: AtomicUsize::new(0),
             overflowed: AtomicU64::new(0),
             has_abandoned: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
         }))
+    }
+
+    /// Creates the outbox of a session from another process.
+    pub(crate) fn resume(limits: OutboxLimits, saved: SavedOutbox) -> Self {
+        let outbox = Self::new(limits);
+        let mut contents = outbox.lock();
+        contents.requests.resume(saved.last_request);
+        // What waited there waits here, whatever the limits are.
+        saved.messages.into_iter().for_each(|message| contents.queue.respond(message));
+        outbox.note_waiting(&contents);
+        drop(contents);
+        outbox
     }
 
     /// Replaces the limits. What waits already stays, even if it exceeds them.
@@ -116,15 +150,37 @@ impl Outbox {
 
     // === the sender's side ===
 
-    /// Calls `push` to add messages in one step. Returns `None` without a call if the outbox is
-    /// closed.
+    /// Calls `push` to add messages in one step, unless the outbox is closed. `place` is the place
+    /// of the command that they are part of, if the command was sent to the other process of an
+    /// upgrade.
     pub(crate) fn push_with(
         &self,
+        place: Option<u64>,
         push: impl FnOnce(&mut MessageQueue) -> Result<(), Full>,
-    ) -> Option<Result<(), Full>> {
+    ) -> Pushed {
         let mut contents = self.lock();
+        let mut forward = Vec::new();
         if contents.closed {
-            return None;
+            return Pushed { fit: None, forward };
+        }
+        if let Residence::Leaving(left) | Residence::Gone(left) = contents.residence {
+            let is_here_too = contents.residence == Residence::Leaving(left);
+            let mut queue = contents.queue.like();
+            let pushed = push(&mut queue);
+            let messages: Vec<Message> =
+                std::iter::from_fn(|| queue.pop_if(|_| true)).map(Waiting::into_message).collect();
+            if is_here_too {
+                // The session goes on here if the other process does not take it.
+                for message in &messages {
+                    let _ = contents.queue.push(message.clone());
+                }
+                self.note_waiting(&contents);
+            }
+            // A command whose frame came behind that of the session reaches it there.
+            if place.is_none_or(|place| place < left) {
+                forward = messages;
+            }
+            return Pushed { fit: Some(pushed), forward };
         }
         let pushed = push(&mut contents.queue);
         let overflowed = contents.queue.take_overflowed();
@@ -132,7 +188,7 @@ impl Outbox {
             self.0.overflowed.fetch_add(overflowed, Ordering::Relaxed);
         }
         self.note_waiting(&contents);
-        Some(pushed)
+        Pushed { fit: Some(pushed), forward }
     }
 
     /// Adds a response, which always fits.
@@ -151,6 +207,9 @@ impl Outbox {
         let mut contents = self.lock();
         if contents.closed {
             return Err(RequestError::Closed);
+        }
+        if contents.residence != Residence::Here {
+            return Err(RequestError::Moved);
         }
         let (id, answer) = contents.requests.open()?;
         let request = Message::request(id, route, body);
@@ -199,12 +258,66 @@ impl Outbox {
         }
     }
 
+    // === to another process ===
+
+    /// Returns whether no request to the client is under way.
+    pub(crate) fn has_no_requests(&self) -> bool {
+        self.lock().requests.is_idle()
+    }
+
+    /// Returns the number of the class of sessions with which this one shares encodings.
+    pub(crate) fn class(&self) -> Option<u32> {
+        self.lock().share.as_ref().map(|share| share.class)
+    }
+
+    /// Returns where the session is.
+    pub(crate) fn residence(&self) -> Residence {
+        // Only a session that has left needs the lock.
+        if !self.0.has_left.load(Ordering::Acquire) {
+            return Residence::Here;
+        }
+        self.lock().residence
+    }
+
+    /// Lets the session leave in the frame with this place. Returns the messages that travel with
+    /// it, which also stay here. Returns `None` if the outbox is closed, or requests to the client
+    /// wait for a response.
+    pub(crate) fn leave(&self, place: u64) -> Option<SavedOutbox> {
+        let mut contents = self.lock();
+        if contents.closed || !contents.requests.is_idle() {
+            return None;
+        }
+        contents.residence = Residence::Leaving(place);
+        self.0.has_left.store(true, Ordering::Release);
+        let messages = contents.queue.iter().map(|waiting| waiting.message().clone()).collect();
+        Some(SavedOutbox { messages, last_request: contents.requests.last() })
+    }
+
+    /// Notes that the other process serves the session.
+    pub(crate) fn set_gone(&self) {
+        let mut contents = self.lock();
+        if let Residence::Leaving(place) = contents.residence {
+            contents.residence = Residence::Gone(place);
+        }
+        (contents.queue, contents.share) = (contents.queue.like(), None);
+        self.note_waiting(&contents);
+    }
+
+    /// Lets the session go on in this process, with the messages that have come meanwhile.
+    pub(crate) fn stay(&self) {
+        let mut contents = self.lock();
+        contents.residence = Residence::Here;
+        self.0.has_left.store(false, Ordering::Release);
+    }
+
     /// Accepts no push any more. If the application keeps the outbox, the outbox then holds no
     /// codec.
     pub(crate) fn close(&self) {
         let mut contents = self.lock();
-        (contents.closed, contents.share) = (true, None);
+        contents.share = None;
         contents.requests.close();
+        // For the application, a session in another process is open.
+        contents.closed |= !matches!(contents.residence, Residence::Gone(_));
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use wireplug_base::reused::Reused;
 use wireplug_core::framing::{JoinError, Joiner};
@@ -79,7 +80,44 @@ impl Datagrams {
     }
 }
 
+/// What was to be written in another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum SavedOutput {
+    /// Bytes for a stream.
+    Stream(Vec<u8>),
+    /// Messages, each with whether it is text. No acknowledgement waits.
+    Messages(Vec<(Vec<u8>, bool)>),
+}
+
 impl Output {
+    /// Returns what is still to be written. It must have no acknowledgements.
+    pub(super) fn save(&self) -> SavedOutput {
+        match self {
+            Output::Stream(output) => SavedOutput::Stream(output.front().to_vec()),
+            Output::Messages(output) => {
+                let message = |next: &Queued| next.message.clone().map(|message| (message, next.is_text));
+                SavedOutput::Messages(output.queue.iter().filter_map(message).collect())
+            }
+        }
+    }
+
+    /// Puts what was to be written in another process into an output that is empty.
+    pub(super) fn resume(&mut self, saved: SavedOutput) {
+        match (self, saved) {
+            (Output::Stream(output), SavedOutput::Stream(bytes)) => {
+                if !bytes.is_empty() {
+                    *output.bytes.get_mut() = bytes;
+                }
+            }
+            (Output::Messages(output), SavedOutput::Messages(messages)) => {
+                for (message, is_text) in messages {
+                    output.add(Queued { message: Some(message), is_text, ack: None });
+                }
+            }
+            _ => unreachable!("a session moves between listeners of the same kind"),
+        }
+    }
+
     pub(crate) fn stream() -> Self {
         Output::Stream(StreamOutput::default())
     }

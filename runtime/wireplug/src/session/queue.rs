@@ -82,6 +82,16 @@ impl MessageQueue {
         Self { waiting: VecDeque::new(), bytes: 0, max_bytes, overflow, overflowed: 0 }
     }
 
+    /// Creates an empty queue with the same limit and policy.
+    pub(crate) fn like(&self) -> Self {
+        Self::new(self.max_bytes, self.overflow)
+    }
+
+    /// Returns the messages that wait, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter()
+    }
+
     /// Replaces the limit and the policy. What waits already stays.
     pub(crate) fn set_limits(&mut self, max_bytes: usize, overflow: Overflow) {
         (self.max_bytes, self.overflow) = (max_bytes, overflow);

@@ -51,6 +51,10 @@ pub enum RequestError {
     /// The connection has ended. The client may have received the request.
     #[error("the session is closed")]
     Closed,
+    /// The session is moving to another process of this server, in an upgrade. The request was not
+    /// sent.
+    #[error("the session moves to another process of this server")]
+    Moved,
     /// The client did not answer in time.
     #[error("the client did not answer in time")]
     TimedOut,

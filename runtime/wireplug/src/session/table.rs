@@ -4,6 +4,8 @@
 //! moment when code asks for many sessions. It is never locked on the way of a packet, or while a
 //! push to many is put into the outboxes.
 
+mod moving;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
@@ -15,11 +17,12 @@ use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 use tokio::time::{Instant, sleep_until};
 
+use self::moving::{Arriving, relayed};
 use super::command::{Command, RemoteSessions, Target};
 use super::event::Hook;
 use super::fan_out::send_to_all;
 use super::handle::Binding;
-use super::{Audience, CloseReason, Group, Session, SessionError, SessionEvent, SessionId, User};
+use super::{Audience, CloseReason, Group, Relay, Session, SessionError, SessionEvent, SessionId, User};
 use crate::config::SessionsPerUser;
 use wireplug_connectors::running_time::RunningTime;
 
@@ -54,6 +57,8 @@ struct Shared {
     remote: Option<Arc<dyn RemoteSessions>>,
     /// The clock by which requests to clients time out.
     time: RunningTime,
+    /// The other process of an upgrade, while sessions move to it.
+    relay: RwLock<Option<Arc<dyn Relay>>>,
     /// The time of the latest binding that is known, here or on another node, in microseconds since
     /// 1970.
     latest_binding: AtomicU64,
@@ -64,6 +69,8 @@ struct Table {
     all: Members,
     users: HashMap<User, Members>,
     groups: HashMap<Group, Members>,
+    /// The sessions that come from another process, and what was seen of them.
+    arriving: Arriving,
 }
 
 /// The sessions of a user, of a group, or of the server. A reader takes the list as it is at that
@@ -138,9 +145,17 @@ impl Sessions {
     /// Applies a command to the sessions of this process that belong to a target. Returns how many
     /// of them accepted it.
     pub(crate) fn apply(&self, target: &Target, command: &Command) -> usize {
-        let members = self.members(target);
+        let relay = self.relay();
+        let (members, place) = {
+            // Under the lock: what the other process hears of a session that changes its place in
+            // the table comes before the command or after it, as in this list.
+            let table = self.read();
+            let members = table.members(target);
+            let place = relay.and_then(|relay| relayed(&*relay, target, command, &members, &table));
+            (members, place)
+        };
         match command {
-            Command::Push(message) => send_to_all(|| members.iter(), message),
+            Command::Push(message) => send_to_all(|| members.iter(), message, place),
             command => members.iter().filter(|session| session.apply(command)).count(),
         }
     }
@@ -151,23 +166,7 @@ impl Sessions {
     }
 
     fn members(&self, target: &Target) -> LocalSessions {
-        let table = self.read();
-        match target {
-            Target::Session(id) => {
-                LocalSessions { one: table.all.get(id).cloned(), ..LocalSessions::default() }
-            }
-            Target::User(user) => {
-                LocalSessions { many: table.users.get(user).cloned(), ..LocalSessions::default() }
-            }
-            Target::Group(group) => {
-                LocalSessions { many: table.groups.get(group).cloned(), ..LocalSessions::default() }
-            }
-            Target::All => LocalSessions {
-                many: Some(Arc::clone(&table.all)),
-                established: true,
-                ..LocalSessions::default()
-            },
-        }
+        self.read().members(target)
     }
 
     /// Calls `f` with each session whose connection is open, established or not.
@@ -182,19 +181,21 @@ impl Sessions {
         all.values().for_each(Session::wake);
     }
 
-    /// Closes all sessions, one after the other, at equal distances within this time.
-    pub(crate) async fn close_over(&self, spread: Duration, reason: &CloseReason) {
-        let all: Vec<Session> = self.read().all.values().cloned().collect();
+    /// Closes all sessions, one after the other, at equal distances within this time. Returns how
+    /// many there were at the beginning.
+    pub(crate) async fn close_over(&self, spread: Duration, reason: &CloseReason) -> usize {
+        let first: Vec<Session> = self.read().all.values().cloned().collect();
         if !spread.is_zero() {
             let begun = Instant::now();
-            for (closed, session) in (0_u32..).zip(&all) {
-                sleep_until(begun + spread.mul_f64(f64::from(closed) / all.len() as f64)).await;
+            for (closed, session) in (0_u32..).zip(&first) {
+                sleep_until(begun + spread.mul_f64(f64::from(closed) / first.len() as f64)).await;
                 session.close(reason.clone());
             }
         }
         // Those that have opened meanwhile are closed too.
         let all = Arc::clone(&self.read().all);
         all.values().for_each(|session| session.close(reason.clone()));
+        first.len()
     }
 
     // === users and groups ===
@@ -206,6 +207,11 @@ impl Sessions {
             table.check(session)?;
             let before = session.binding().map(|binding| binding.user);
             if before.as_ref() == Some(&user) {
+                return Ok(());
+            }
+            if table.arriving.has(session.id()) {
+                // It gets its places in the table when it is served.
+                session.set_binding(Some(Binding { user, at: self.next_binding() }));
                 return Ok(());
             }
             if let Some(before) = &before {
@@ -229,6 +235,7 @@ impl Sessions {
             (before, displaced)
         };
         displace(displaced);
+        self.relay_binding(session);
         if let Some(before) = before {
             self.report(session, &before);
         }
@@ -242,6 +249,7 @@ impl Sessions {
             table.check(session)?;
             let before = session.binding().map(|binding| binding.user);
             if let Some(before) = &before {
+                // One that arrives has no place there yet.
                 remove(&mut table.users, before, session.id());
                 session.set_binding(None);
             }
@@ -260,7 +268,7 @@ impl Sessions {
     pub(super) fn join(&self, session: &Session, group: &Group) -> Result<(), SessionError> {
         let mut table = self.write();
         table.check(session)?;
-        if session.add_group(group) {
+        if session.add_group(group) && !table.arriving.has(session.id()) {
             insert(&mut table.groups, group, session);
         }
         Ok(())
@@ -329,6 +337,12 @@ impl Sessions {
         session.set_established();
         self.report_to_remote(session, &SessionEvent::Opened, None);
         self.report(session, &SessionEvent::Opened);
+    }
+
+    /// Reports that the session has come from another process.
+    pub(crate) fn moved(&self, session: &Session) {
+        self.report_to_remote(session, &SessionEvent::Moved, None);
+        self.report(session, &SessionEvent::Moved);
     }
 
     /// Reports that the session has ended.
@@ -412,9 +426,20 @@ impl Sessions {
 }
 
 impl Table {
+    fn members(&self, target: &Target) -> LocalSessions {
+        let none = LocalSessions::default();
+        match target {
+            Target::Session(id) => LocalSessions { one: self.all.get(id).cloned(), ..none },
+            Target::User(user) => LocalSessions { many: self.users.get(user).cloned(), ..none },
+            Target::Group(group) => LocalSessions { many: self.groups.get(group).cloned(), ..none },
+            Target::All => LocalSessions { many: Some(Arc::clone(&self.all)), established: true, ..none },
+        }
+    }
+
     /// Returns an error if the session has ended: it must not get a user or a group any more.
     fn check(&self, session: &Session) -> Result<(), SessionError> {
-        let is_there = self.all.contains_key(&session.id()) && !session.is_leaving();
+        let id = session.id();
+        let is_there = (self.all.contains_key(&id) || self.arriving.has(id)) && !session.is_leaving();
         if is_there { Ok(()) } else { Err(SessionError::Closed) }
     }
 }

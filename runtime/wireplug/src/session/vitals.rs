@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::Tally;
@@ -62,7 +63,51 @@ pub(crate) struct VitalCounts {
     pub(crate) codec_time: Duration,
 }
 
+/// The counts of a session on its way to another process.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SavedVitals {
+    age: Duration,
+    active_ms: u64,
+    counts: [u64; 10],
+}
+
 impl Vitals {
+    /// Returns what another process needs to go on counting, at `now` in running time.
+    pub(crate) fn save(&self, now: Instant) -> SavedVitals {
+        let counts = self.counters().map(|counter| counter.load(Ordering::Relaxed));
+        let active_ms = self.active_ms.load(Ordering::Relaxed);
+        SavedVitals { age: self.since_opening(now), active_ms, counts }
+    }
+
+    /// Goes on with the counts of another process, at `now` in running time.
+    pub(crate) fn resume(origin: Arc<Origin>, saved: &SavedVitals, now: Instant) -> Self {
+        // Instants cannot be earlier than the start of the machine, and no session is.
+        let vitals = Self::new(origin, now.checked_sub(saved.age).unwrap_or(now));
+        vitals.active_ms.store(saved.active_ms, Ordering::Relaxed);
+        vitals.counters().into_iter().zip(saved.counts).for_each(|(counter, count)| add(counter, count));
+        vitals
+    }
+
+    fn counters(&self) -> [&AtomicU64; 10] {
+        [
+            &self.packets_in,
+            &self.packets_out,
+            &self.messages_in,
+            &self.messages_out,
+            &self.rejected,
+            &self.refused,
+            &self.overflowed,
+            &self.bytes_in,
+            &self.bytes_out,
+            &self.codec_ns,
+        ]
+    }
+
+    /// Returns how long the session has been open at `now`, in running time.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        self.since_opening(now)
+    }
+
     /// Creates the counts of a session that opens at `opened`, in running time.
     pub(crate) fn new(origin: Arc<Origin>, opened: Instant) -> Self {
         Self {
@@ -125,6 +170,11 @@ impl Vitals {
 
     // === the other side ===
 
+    /// Returns whether the session comes from there.
+    pub(crate) fn is_of(&self, origin: &Arc<Origin>) -> bool {
+        Arc::ptr_eq(&self.origin, origin)
+    }
+
     /// Returns the name of the codec slot.
     pub(crate) fn codec(&self) -> &str {
         &self.origin.codec
@@ -160,11 +210,6 @@ impl Vitals {
 
     pub(crate) fn is_asleep(&self) -> bool {
         self.is_asleep.load(Ordering::Relaxed)
-    }
-
-    /// Returns how long the session has been open at `now`, in running time.
-    pub(crate) fn age(&self, now: Instant) -> Duration {
-        self.since_opening(now)
     }
 
     /// Returns how long nothing has come or gone at `now`, in running time.

@@ -9,7 +9,7 @@ use super::health::{FaultCount, Health};
 use super::load::{Component, LoadOptions, Loaded};
 use super::sleeping::SleepCounts;
 use super::sync::lock;
-use super::{CodecSource, SlotState};
+use super::{CodecSource, SlotState, WireFormat};
 use crate::codec::{
     self, Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Digest, MessageRef, Peer,
     Secrets, Sharing,
@@ -243,29 +243,12 @@ impl Generation {
     /// # Errors
     /// Returns the reason if it cannot.
     pub(crate) fn takes_over_from(&self, other: &Generation) -> Result<(), String> {
-        let (from, to) = (other.description(), self.description());
-        let abilities = [("at work", other.abilities()), ("new", self.abilities())];
-        if let Some((which, _)) = abilities.iter().find(|(_, abilities)| !abilities.handoff) {
-            return Err(format!("the {which} codec does not export `handoff`"));
-        }
-        let traits = [
-            (
-                "the framing",
-                from.framing == to.framing && other.abilities().framer == self.abilities().framer,
-            ),
-            ("the framing of messages", from.messages == to.messages),
-            ("text or binary", from.payload == to.payload),
-            ("a handshake or not", from.handshake == to.handshake),
-            ("coalescing or not", from.coalesces == to.coalesces),
-            ("requests to the client", to.client_requests > 0 || from.client_requests == 0),
-            ("the application's word on a hello", self.abilities().handshake || !other.abilities().handshake),
-        ];
-        match traits.iter().find(|(_, same)| !same) {
-            Some((what, _)) => {
-                Err(format!("{what} differs between them, which a live client would not survive"))
-            }
-            None => Ok(()),
-        }
+        self.wire_format().takes_over_from(&other.wire_format())
+    }
+
+    /// Returns what a live client would notice of another codec.
+    pub(crate) fn wire_format(&self) -> WireFormat {
+        WireFormat::of(self.description(), self.abilities())
     }
 }
 

@@ -7,8 +7,9 @@ use super::assignments::{Ack, Assigned, Directive, Signal};
 use super::sync::lock;
 use super::{Generation, Slot, SlotState};
 use crate::codec::shadow::{Comparison, Shadow};
-use crate::codec::{CodecError, CodecSession, CpuAccount};
+use crate::codec::{Codec as _, CodecError, CodecSession, CpuAccount};
 use crate::config::CodecLimits;
+use crate::upgrade::SavedCodec;
 
 /// A session's lease on a generation. From the opening of the session to its end, the slot knows
 /// which generation the session is on.
@@ -40,6 +41,20 @@ impl Lease {
     /// with a text in the place of each secret.
     pub(crate) fn recorded_options(&self) -> String {
         self.generation.options.given.recorded(&self.slot.resources.routes)
+    }
+
+    /// Returns the codec as another process has to know it.
+    pub(crate) fn saved_codec(&self) -> SavedCodec {
+        let description = self.generation.description();
+        let identity = match self.generation.component {
+            Some(component) => component.digest.to_string(),
+            None => format!("{} {}", description.name, description.version),
+        };
+        SavedCodec {
+            slot: self.slot.settings.name.clone(),
+            identity: format!("{identity} {}", self.recorded_options()),
+            format: self.generation.wire_format(),
+        }
     }
 
     /// The limits of the slot's sandboxes.

@@ -25,6 +25,7 @@
 //! | `swap` | the changes of a slot that people and programs request |
 //! | `status` | the state of a slot, as people and programs see it |
 //! | `watch` | a swap when the file changes |
+//! | `wire_format` | what a live client would notice of another codec |
 
 mod addresses;
 mod admit;
@@ -43,6 +44,7 @@ mod status;
 mod swap;
 mod sync;
 mod watch;
+mod wire_format;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +65,7 @@ pub use self::source::CodecSource;
 pub(crate) use self::source::Settings;
 pub use self::status::{GenerationStatus, Role, SlotStatus};
 pub use self::swap::{SwapReport, Trial};
+pub(crate) use self::wire_format::WireFormat;
 
 use self::addresses::AddressFaults;
 use self::assignments::Assignments;

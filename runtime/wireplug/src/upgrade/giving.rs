@@ -42,6 +42,9 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
     if std::process::id() == 1 {
         return Err(UpgradeError::FirstProcess);
     }
+    if running.sessions().has_relay() {
+        return Err(UpgradeError::Unfinished);
+    }
     // No reload changes the listeners meanwhile.
     let _turn = running.begin_upgrade().ok_or(UpgradeError::Busy)?;
     let listeners = running.handed_listeners();
@@ -73,6 +76,7 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
         moved: 0,
         stayed: BTreeMap::new(),
         move_timeout,
+        heard: 0,
     };
     let pid = ready.child.id().unwrap_or_default();
     if giving.all().await.is_err() {
@@ -216,6 +220,8 @@ struct Giving {
     moved: u64,
     stayed: BTreeMap<String, u64>,
     move_timeout: Duration,
+    /// The commands and bindings of the new process so far.
+    heard: u64,
 }
 
 struct Asked {
@@ -336,22 +342,35 @@ impl Giving {
                 }
                 self.asked.remove(&id);
             }
-            ToOld::Refused(id, why) => {
+            ToOld::Refused(id, why, held) => {
                 let id = SessionId(id);
                 if let Some(session) = self.outgoing.take_frozen(id) {
+                    session.outbox().stay();
+                    held.into_iter().for_each(|directed| session.direct(&directed.into()));
                     session.order_move(MoveOrder::ComeBack);
                     self.stays(why);
                 }
                 self.asked.remove(&id);
             }
             ToOld::Command(target, command, seen) => {
-                sessions.apply_from_new(&target.into(), &command.into(), &seen.into());
+                sessions.apply_from_new(&target.into(), &command.into(), seen);
+                self.hear();
             }
-            ToOld::Bound(user, at, seen) => sessions.bound_in_new(&user, at, &seen.into()),
+            ToOld::Bound(user, at, seen) => {
+                sessions.bound_in_new(&user, at, seen);
+                self.hear();
+            }
             ToOld::Hello { .. } | ToOld::Ready | ToOld::Failed(_) => {
                 warn!("the new process speaks out of turn");
             }
         }
+    }
+
+    /// Confirms a command or a binding of the new process. What was sent after sessions because of
+    /// it comes before.
+    fn hear(&mut self) {
+        self.heard += 1;
+        self.outgoing.send(ToNew::Heard(self.heard));
     }
 
     /// Goes on without the new process. Returns how many sessions it served.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::saved::SavedSession;
 use crate::codec::Reason;
-use crate::session::{Command, Directed, Group, Message, Seen, SessionId, Target, User};
+use crate::session::{Command, Directed, Group, Message, SessionId, Target, User};
 use crate::slot::WireFormat;
 
 /// The version of the messages and of all that they hold. A process refuses another version before
@@ -30,6 +30,8 @@ pub(super) enum ToNew {
     Directed(u64, SavedId, WireDirected),
     /// A user who may have only one session has been bound at this time.
     Bound(u64, User, u64),
+    /// The old process has heard so many commands and bindings of the new one.
+    Heard(u64),
     /// All sessions that share the socket of a listener have come. `state` is what its connector
     /// must know to read the socket.
     Resume { listener: u32, state: Vec<u8> },
@@ -48,12 +50,12 @@ pub(super) enum ToOld {
     Failed(String),
     /// A session is served.
     Served(SavedId),
-    /// A session is not served, and why.
-    Refused(SavedId, String),
-    /// A command for the sessions of a target.
-    Command(WireTarget, WireCommand, SavedSeen),
-    /// A user who may have only one session has been bound at this time.
-    Bound(User, u64, SavedSeen),
+    /// A session is not served, and why. With it come the commands that were held for it.
+    Refused(SavedId, String, Vec<WireDirected>),
+    /// A command for the sessions of a target, with the place of the last frame that was seen.
+    Command(WireTarget, WireCommand, u64),
+    /// A user who may have only one session has been bound at this time, with the same place.
+    Bound(User, u64, u64),
 }
 
 /// The sockets that a new process takes over. The descriptors come with the message, in order.
@@ -111,12 +113,6 @@ pub(super) enum WireCommand {
 pub(super) enum WireDirected {
     Command(WireCommand),
     Displace,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedSeen {
-    place: u64,
-    arriving: Vec<u64>,
 }
 
 impl From<&Target> for WireTarget {
@@ -186,17 +182,5 @@ impl From<WireDirected> for Directed {
             WireDirected::Command(command) => Self::Command(command.into()),
             WireDirected::Displace => Self::Displace,
         }
-    }
-}
-
-impl From<Seen> for SavedSeen {
-    fn from(Seen { place, arriving }: Seen) -> Self {
-        Self { place, arriving: arriving.into_iter().map(|id| id.0).collect() }
-    }
-}
-
-impl From<SavedSeen> for Seen {
-    fn from(SavedSeen { place, arriving }: SavedSeen) -> Self {
-        Self { place, arriving: arriving.into_iter().map(SessionId).collect() }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::message::{SavedCodec, ToNew};
 use super::saved::SavedSession;
-use crate::session::{Command, Directed, Leaving, Relay, Seen, Session, SessionId, Target, User};
+use crate::session::{Command, Directed, Leaving, Relay, Session, SessionId, Target, User};
 
 /// What the task of a connection is asked to do in an upgrade.
 pub(crate) enum MoveOrder {
@@ -108,7 +108,7 @@ impl Order {
 }
 
 impl Relay for Outgoing {
-    fn command(&self, target: &Target, command: &Command, _: Seen) -> u64 {
+    fn command(&self, target: &Target, command: &Command, _: u64) -> u64 {
         let mut order = self.lock();
         let place = order.place();
         order.put(ToNew::Command(place, target.into(), command.into()), Vec::new());
@@ -121,11 +121,16 @@ impl Relay for Outgoing {
         order.put(ToNew::Directed(place, id.0, (&directed).into()), Vec::new());
     }
 
+    fn sent(&self) -> u64 {
+        // No session comes to this process.
+        0
+    }
+
     fn has_the_nodes(&self) -> bool {
         false
     }
 
-    fn bound(&self, user: &User, at: u64, _: Seen) {
+    fn bound(&self, user: &User, at: u64, _: u64) {
         let mut order = self.lock();
         let place = order.place();
         order.put(ToNew::Bound(place, user.clone(), at), Vec::new());

@@ -102,6 +102,12 @@ pub enum UpgradeError {
     /// Another upgrade is under way, or was made.
     #[error("another upgrade is under way, or was made")]
     Busy,
+    /// The process from which this one has taken over still serves sessions that could not move.
+    #[error(
+        "the process before this one still serves sessions that could not move: wait until they have ended, at most \
+         `server.upgrade-timeout`, or end that process"
+    )]
+    Unfinished,
     /// The program has not said how its next version is started
     /// ([`RunningServer::set_upgrader`](crate::RunningServer::set_upgrader)).
     #[error("this program does not say how its next version is started")]

@@ -12,7 +12,7 @@ use super::link::Link;
 use super::message::{PROTOCOL, PassedSocket, SavedCodec, Sockets, ToNew, ToOld};
 use crate::server::arriving::Arrived;
 use crate::server::{HandedListener, InheritedSocket, InheritedSockets, Running};
-use crate::session::{Command, Directed, Relay, Seen, SessionId, Target, User};
+use crate::session::{Command, Directed, Relay, SessionId, Target, User};
 use wireplug_connectors::HandedSocket;
 
 /// What a process takes over from the one that started it for an upgrade. A clone is the same.
@@ -139,7 +139,8 @@ impl Takeover {
                 }
             }
         });
-        running.sessions().set_relay(Some(Arc::new(ToOldProcess(answer.clone()))));
+        let relay = Arc::new(ToOldProcess { answer: answer.clone(), sent: Mutex::default() });
+        running.sessions().set_relay(Some(relay));
         let mut taking = Taking { running, answer, listeners, codecs: Vec::new(), came: 0, is_over: false };
         loop {
             match self.0.link.receive().await {
@@ -160,24 +161,41 @@ impl Takeover {
 }
 
 /// The way to the old process.
-struct ToOldProcess(mpsc::UnboundedSender<ToOld>);
+struct ToOldProcess {
+    answer: mpsc::UnboundedSender<ToOld>,
+    /// How many commands and bindings were sent. Locked while one is sent, so that they are counted
+    /// in their order.
+    sent: Mutex<u64>,
+}
+
+impl ToOldProcess {
+    fn send(&self, message: ToOld) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        *sent += 1;
+        // If the old process is gone, so are its sessions.
+        let _ = self.answer.send(message);
+    }
+}
 
 impl Relay for ToOldProcess {
-    fn command(&self, target: &Target, command: &Command, seen: Seen) -> u64 {
-        // If the old process is gone, so are its sessions.
-        let _ = self.0.send(ToOld::Command(target.into(), command.into(), seen.into()));
+    fn command(&self, target: &Target, command: &Command, seen: u64) -> u64 {
+        self.send(ToOld::Command(target.into(), command.into(), seen));
         // Sessions do not leave this process, so the place means nothing.
         0
     }
 
     fn directed(&self, _: SessionId, _: Directed) {}
 
+    fn sent(&self) -> u64 {
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn has_the_nodes(&self) -> bool {
         true
     }
 
-    fn bound(&self, user: &User, at: u64, seen: Seen) {
-        let _ = self.0.send(ToOld::Bound(user.clone(), at, seen.into()));
+    fn bound(&self, user: &User, at: u64, seen: u64) {
+        self.send(ToOld::Bound(user.clone(), at, seen));
     }
 }
 
@@ -204,7 +222,7 @@ impl Taking {
                 let (Some(listener), Some(codec)) = (listener, codec) else {
                     sessions.arrive(place, []);
                     let why = "its listener is not in the new configuration".to_owned();
-                    let _ = self.answer.send(ToOld::Refused(id, why));
+                    let _ = self.answer.send(ToOld::Refused(id, why, Vec::new()));
                     return;
                 };
                 let mut saved = *saved;
@@ -218,8 +236,8 @@ impl Taking {
                     let message = match served {
                         Ok(()) => ToOld::Served(id.0),
                         Err(why) => {
-                            table.turn_back(id);
-                            ToOld::Refused(id.0, why)
+                            let held = table.turn_back(id);
+                            ToOld::Refused(id.0, why, held.iter().map(Into::into).collect())
                         }
                     };
                     let _ = answer.send(message);
@@ -230,6 +248,7 @@ impl Taking {
             }
             ToNew::Directed(place, id, directed) => sessions.direct(place, SessionId(id), &directed.into()),
             ToNew::Bound(place, user, at) => sessions.bound_in_old(place, &user, at),
+            ToNew::Heard(count) => sessions.heard(count),
             ToNew::Resume { listener, state } => {
                 if let Some(listener) = self.listeners.get(listener as usize).and_then(Option::as_ref) {
                     listener.read_on(Some(state)).await;
@@ -246,6 +265,8 @@ impl Taking {
     /// The old process is gone.
     async fn end(self) {
         self.running.sessions().set_relay(None);
+        // Nothing comes from it any more.
+        self.running.sessions().heard(u64::MAX);
         if self.is_over {
             info!("the old process has ended");
             return;

@@ -29,7 +29,7 @@ async fn upgrades() {
     let clients =
         std::env::var("WIREPLUG_SOAK_SESSIONS").map_or(CLIENTS, |text| text.parse().expect("a number"));
     let limits = "[server]\nmax-connections = 20000\n";
-    let old = Upgradable::start("upgrade-soak", &DEMO.replace("[codecs", &format!("{limits}[codecs")));
+    let mut old = Upgradable::start("upgrade-soak", &DEMO.replace("[codecs", &format!("{limits}[codecs")));
     let end = Instant::now() + soak_time();
     let (stop, pushed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
 
@@ -69,11 +69,12 @@ async fn upgrades() {
         longest = longest.max(report["took-ms"].as_u64().expect("a number"));
         upgrades += 1;
         // The one before has no session, and ends by itself.
-        if let Some(before) = last.replace(new) {
-            tokio::task::block_in_place(|| {
+        tokio::task::block_in_place(|| match last.replace(new) {
+            Some(before) => {
                 wait_for("the end of the process before", PATIENCE, || (!before.is_running()).then_some(()));
-            });
-        }
+            }
+            None => assert_eq!(old.server.exit_code(), Some(0)),
+        });
         sleep(REST).await;
     }
     stop.store(true, Ordering::Relaxed);

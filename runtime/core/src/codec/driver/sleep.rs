@@ -79,6 +79,22 @@ impl<S> SessionDriver<S> {
             && !self.is_asleep()
     }
 
+    /// Lets the session sleep from the beginning, with a state that was saved before, as one of
+    /// `states`. For a session that another process has put to sleep: the session of the codec only
+    /// stands in until [`SessionDriver::wake`].
+    #[must_use]
+    pub fn asleep(mut self, states: &SavedStates, state: &[u8]) -> Self {
+        self.callee.saved = Some(states.keep(state));
+        self.callee.was_called = false;
+        self
+    }
+
+    /// Returns whether another process can go on with the session: its codec exports `handoff`, and
+    /// the session works and waits neither for TLS nor for the answer to a hello. It may sleep.
+    pub fn may_leave_process(&self) -> bool {
+        self.is_asleep() || self.may_sleep()
+    }
+
     /// Returns whether the codec was called since the last call of this method. The opening counts.
     pub fn take_called(&mut self) -> bool {
         std::mem::take(&mut self.callee.was_called)

@@ -16,14 +16,15 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use self::sleep::Sleep;
-use crate::codec::{self, Cause, CodecError};
+use crate::codec::{self, Cause, Codec as _, CodecError};
 use crate::server::awake::{AwakeLimit, AwakePlace};
 use crate::server::budget::Budget;
 use crate::server::clock::SessionClock;
 use crate::server::peer::Link;
-use crate::session::{Action, Machine, Output, Session, Tally};
+use crate::session::{Action, Machine, Output, SavedMachine, Session, Tally};
 use crate::slot::{Generation, Lease, Step, WakeCause};
 use crate::stats::Sampling;
+use crate::upgrade::SavedCodec;
 use wireplug_connectors::running_time::RunningTime;
 
 /// The most calls that decode packets in one step, if the codec is called for each packet. Between
@@ -86,6 +87,37 @@ impl CodecSide {
             fault_is_reported: false,
             fault_is_kept: false,
         }
+    }
+
+    /// Goes on with a session from another process, at this session time in milliseconds. If it
+    /// sleeps, its state has this size in bytes.
+    pub(super) fn resume(&mut self, session_ms: u64, asleep: Option<usize>) {
+        let time = self.clock.time().clone();
+        self.clock = SessionClock::resume(time, session_ms);
+        if let Some(bytes) = asleep {
+            self.goes_on_sleeping(bytes);
+        }
+    }
+
+    /// Returns whether nothing is under way that keeps the session in this process.
+    pub(super) fn may_leave_process(&mut self) -> bool {
+        self.answer.is_none() && self.secured.is_none() && self.machine.may_leave_process()
+    }
+
+    /// Returns what keeps the session in this process for good, if anything does.
+    pub(super) fn bound_to_process(&mut self) -> Option<&'static str> {
+        if !self.lease.generation().abilities().handoff {
+            return Some("its codec does not export `handoff`");
+        }
+        self.machine.has_shadow().then_some("a candidate mirrors it")
+    }
+
+    /// Returns what another process needs to go on with the session, and the codec that it is on.
+    ///
+    /// # Errors
+    /// Returns an error if the codec does not save the session.
+    pub(super) fn save_all(&mut self) -> Result<(SavedMachine, SavedCodec), CodecError> {
+        Ok((self.machine.save_all()?, self.lease.saved_codec()))
     }
 
     /// Returns the state machine, to read its state. Every change must go through the methods of

@@ -10,11 +10,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::codec_side::CodecSide;
 use crate::config::ClientLimits;
-use crate::server::deadlines::{Deadlines, Observed};
+use crate::server::deadlines::{Deadlines, Observed, SavedDeadlines};
 use crate::server::rate::{Charged, Rate};
 use crate::session::CloseReason;
-use wireplug_connectors::RateMeter;
 use wireplug_connectors::running_time::{Reading, RunningTime};
+use wireplug_connectors::{RateMeter, SavedMeter};
 
 /// How far ahead the timer is set while nothing is due.
 const FAR: Duration = Duration::from_secs(24 * 3600);
@@ -50,6 +50,17 @@ impl ConnectionTimer {
             flush_due: false,
             time,
         }
+    }
+
+    /// Goes on with the deadlines and rates of a connection from another process.
+    pub(super) fn resume(&mut self, deadlines: &SavedDeadlines, rates: &SavedMeter, read: u64) {
+        self.deadlines = Deadlines::resume(deadlines, self.time.now());
+        self.rate.resume(rates, read);
+    }
+
+    /// Returns what another process needs to go on with the deadlines and rates.
+    pub(super) fn save(&self) -> (SavedDeadlines, SavedMeter) {
+        (self.deadlines.save(self.time.now()), self.rate.save())
     }
 
     /// Handles everything that is due, and sets the timer for the next time. Returns `Ready` when

@@ -22,7 +22,7 @@ use crate::server::protocol_mismatch::ProtocolMismatch;
 use crate::session::{CloseReason, Outgoing, Output};
 use crate::stats;
 use wireplug_connectors::running_time::RunningTime;
-use wireplug_connectors::{CloseCode, Lost, Secured, Socket, StartTls, Traffic};
+use wireplug_connectors::{CloseCode, HandedSocket, Lost, Secured, Socket, StartTls, Traffic};
 
 /// The most that one read takes, in bytes.
 const READ: usize = 64 << 10;
@@ -49,6 +49,8 @@ enum Tls {
 pub(super) struct Transport {
     socket: Socket,
     tls: Tls,
+    /// Whether TLS has begun in the middle of the stream.
+    secured: bool,
     /// The longest time that the handshake of TLS may take, and the clock that measures it.
     handshake_limit: (Duration, RunningTime),
     /// Bytes that were read and are not decoded yet.
@@ -80,6 +82,7 @@ impl Transport {
         Self {
             socket,
             tls: starttls.map_or(Tls::No, Tls::Offered),
+            secured: false,
             handshake_limit,
             unread: Bytes::new(),
             unread_is_text: false,
@@ -96,6 +99,65 @@ impl Transport {
     /// has sent bytes to open the transport.
     pub(super) fn wants_first_byte(&self) -> bool {
         matches!(self.socket, Socket::Stream(_))
+    }
+
+    // === to another process ===
+
+    /// Prepares the socket to be handed to another process.
+    ///
+    /// # Errors
+    /// Returns why it cannot be.
+    pub(super) fn prepare_handover(&mut self) -> Result<(), &'static str> {
+        if self.secured {
+            return Err("TLS has begun in the middle of its stream, and TLS cannot move");
+        }
+        match &mut self.socket {
+            Socket::Stream(stream) => stream.prepare_handover(),
+            Socket::Messages(socket) => socket.prepare_handover(),
+        }
+    }
+
+    /// Returns whether a socket that is prepared has nothing that a read would have to finish.
+    pub(super) fn is_between_messages(&self) -> bool {
+        match &self.socket {
+            Socket::Stream(stream) => stream.may_be_handed_over(),
+            Socket::Messages(socket) => socket.may_be_handed_over(),
+        }
+    }
+
+    /// Returns whether everything that was read has gone to the codec side.
+    pub(super) fn is_drained(&self) -> bool {
+        self.unread.is_empty() && self.unread_ack.is_none() && self.end.is_none() && !self.tls_begins()
+    }
+
+    /// Goes on with a socket that was prepared.
+    pub(super) fn cancel_handover(&mut self) {
+        match &mut self.socket {
+            Socket::Stream(stream) => stream.cancel_handover(),
+            Socket::Messages(socket) => socket.cancel_handover(),
+        }
+    }
+
+    /// Returns what another process needs of the socket.
+    ///
+    /// # Errors
+    /// Returns an error if the system gives no other descriptor of it.
+    pub(super) fn hand_over(&self) -> io::Result<HandedSocket> {
+        match &self.socket {
+            Socket::Stream(stream) => stream.hand_over(),
+            Socket::Messages(socket) => socket.hand_over(),
+        }
+    }
+
+    /// Returns the bytes that were read and written so far.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.traffic.read, self.traffic.written)
+    }
+
+    /// Goes on with the counts of another process.
+    pub(super) fn resume(&mut self, (read, written): (u64, u64)) {
+        self.traffic = Traffic { read, written, ..Traffic::default() };
+        self.taken = stats::Bytes { read, written };
     }
 
     /// Returns whether the last read brought more than one batch holds. The next read begins with
@@ -213,6 +275,7 @@ impl Transport {
         self.tls = Tls::No;
         Poll::Ready(secured.map(|Secured { stream, attributes }| {
             self.socket = Socket::Stream(stream);
+            self.secured = true;
             attributes
         }))
     }

@@ -94,6 +94,9 @@ impl Running {
     ) -> Result<ReloadReport, ReloadError> {
         let mut reloading = self.reloading.lock().await;
         let reloading = &mut *reloading;
+        if self.stop.is_cancelled() {
+            return Err(ReloadError::Draining);
+        }
         let current = reloading.config.clone().ok_or(ReloadError::NotConfigured)?;
         self.check(config, directory).await?;
         let changes = self.changes(&current, config);

@@ -13,7 +13,7 @@ use wireplug_core::framing::Packets;
 
 /// Stands in the place of a session whose sandbox was dropped. It takes no memory. The driver makes
 /// no call.
-struct NoSession;
+pub(super) struct NoSession;
 
 impl CodecSession for NoSession {
     fn decode(&mut self, _: &Arc<Packets>, _: Instant, _: &mut Events) -> Result<(), CodecError> {

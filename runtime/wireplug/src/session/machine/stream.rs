@@ -46,6 +46,20 @@ impl Stream {
         }
     }
 
+    /// Returns the bytes, with how many of them the codec is to be called again, and how many it
+    /// has got already.
+    pub(super) fn rest(&self) -> (&[u8], usize, usize) {
+        (self.bytes.get().map_or(&[], |bytes| bytes), self.need, self.passed)
+    }
+
+    /// Continues with the bytes of another process.
+    pub(super) fn resume(&mut self, bytes: Vec<u8>, need: usize, passed: usize) {
+        if !bytes.is_empty() {
+            *self.bytes.get_mut() = Arc::new(bytes);
+        }
+        (self.need, self.passed) = (need, passed);
+    }
+
     /// Lets another codec go on with the bytes, with this largest packet and largest batch.
     pub(super) fn replace(&mut self, max_packet: usize, max_batch: usize) {
         (self.rules.max_packet, self.max_batch) = (max_packet, max_batch);

@@ -37,6 +37,16 @@ impl Undecoded {
         self.splitter.is_partial()
     }
 
+    /// Returns the beginning of a packet that waits for the rest.
+    pub(super) fn partial(&self) -> &[u8] {
+        self.splitter.partial()
+    }
+
+    /// Continues with the beginning of a packet from another process.
+    pub(super) fn resume(&mut self, partial: Vec<u8>) {
+        self.splitter.resume(partial);
+    }
+
     /// Whether whole packets wait to be decoded.
     pub(super) fn has_packets(&self) -> bool {
         !self.packets.is_empty() || self.left.is_some()

@@ -1,21 +1,33 @@
 //! The table of sessions while sessions move to another process, or come from one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLockWriteGuard};
 
 use super::{LocalSessions, Sessions, Table, insert};
 use crate::config::SessionsPerUser;
 use crate::session::command::{Command, Target};
 use crate::session::fan_out::send_to_all;
-use crate::session::{CloseReason, Directed, Relay, Residence, Seen, Session, SessionId, User};
+use crate::session::{CloseReason, Directed, Relay, Residence, Session, SessionId, User};
 
-/// The sessions that have come from another process and are not served yet. Only commands of that
-/// process reach them.
+/// The sessions that have come from another process and have no places in the table yet. Commands
+/// of this process are held for them.
 #[derive(Default)]
 pub(super) struct Arriving {
-    sessions: HashMap<SessionId, Session>,
+    sessions: HashMap<SessionId, Arrival>,
     /// The place of the last frame.
     place: u64,
+    /// How many commands of this process the other one has heard.
+    heard: u64,
+}
+
+struct Arrival {
+    session: Session,
+    /// How many commands this process had sent when the session came. The other process sends them
+    /// after the session.
+    sent: u64,
+    is_served: bool,
+    /// Written under the lock of the table, which those who read it share.
+    held: Mutex<Vec<Command>>,
 }
 
 impl Arriving {
@@ -23,13 +35,13 @@ impl Arriving {
         self.sessions.contains_key(&id)
     }
 
-    pub(super) fn seen(&self) -> Seen {
-        Seen { place: self.place, arriving: self.sessions.keys().copied().collect() }
+    pub(super) fn place(&self) -> u64 {
+        self.place
     }
 
     /// Returns those that belong to a target.
-    fn of<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a Session> {
-        self.sessions.values().filter(move |session| match target {
+    fn of<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a Arrival> {
+        self.sessions.values().filter(move |Arrival { session, .. }| match target {
             Target::Session(id) => session.id() == *id,
             Target::User(user) => session.user().as_ref() == Some(user),
             Target::Group(group) => session.groups().contains(group),
@@ -38,24 +50,33 @@ impl Arriving {
     }
 }
 
-/// Sends a command to the other process. Returns its place in the order of frames, if it has one.
+/// Sends a command to the other process, and holds it for sessions that come from there. Returns
+/// its place in the order of frames, if it has one.
 pub(super) fn relayed(
     relay: &dyn Relay,
     target: &Target,
     command: &Command,
     members: &LocalSessions,
-    seen: Seen,
+    table: &Table,
 ) -> Option<u64> {
+    for arrival in table.arriving.of(target) {
+        arrival.held.lock().unwrap_or_else(PoisonError::into_inner).push(command.clone());
+    }
     match target {
         // A session that has left sends on what it gets.
         Target::Session(_) if members.one.is_some() => None,
-        target => Some(relay.command(target, command, seen)),
+        target => Some(relay.command(target, command, table.arriving.place)),
     }
 }
 
 impl Sessions {
     pub(in crate::session) fn relay(&self) -> Option<Arc<dyn Relay>> {
         self.0.relay.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns whether there is another process of an upgrade.
+    pub(crate) fn has_relay(&self) -> bool {
+        self.relay().is_some()
     }
 
     /// Sets the other process of an upgrade, or removes it.
@@ -68,7 +89,7 @@ impl Sessions {
         let Some(relay) = self.relay().filter(|_| self.0.per_user == SessionsPerUser::One) else { return };
         if let Some(binding) = session.binding() {
             let table = self.read();
-            relay.bound(&binding.user, binding.at, table.arriving.seen());
+            relay.bound(&binding.user, binding.at, table.arriving.place());
         }
     }
 
@@ -97,12 +118,12 @@ impl Sessions {
 
     /// Applies a command of the new process, which had seen so much: to the sessions that are here,
     /// and to those on their way that the command would miss.
-    pub(crate) fn apply_from_new(&self, target: &Target, command: &Command, seen: &Seen) {
+    pub(crate) fn apply_from_new(&self, target: &Target, command: &Command, seen: u64) {
         self.apply_elsewhere(target, command);
         let members = self.members(target);
         let concerned = |session: &&Session| match session.residence() {
             Residence::Here => true,
-            Residence::Leaving(place) | Residence::Gone(place) => !seen.served(session.id(), place),
+            Residence::Leaving(place) | Residence::Gone(place) => place > seen,
         };
         match command {
             Command::Push(message) => {
@@ -115,12 +136,12 @@ impl Sessions {
     }
 
     /// Notes that the new process has bound a user, who may have only one session, at this time.
-    pub(crate) fn bound_in_new(&self, user: &User, at: u64, seen: &Seen) {
+    pub(crate) fn bound_in_new(&self, user: &User, at: u64, seen: u64) {
         let members = self.members(&Target::User(user.clone()));
         for session in members.iter() {
             let is_there = match session.residence() {
                 Residence::Here => false,
-                Residence::Leaving(place) | Residence::Gone(place) => seen.served(session.id(), place),
+                Residence::Leaving(place) | Residence::Gone(place) => place <= seen,
             };
             if !is_there && session.binding().is_some_and(|binding| binding.at < at) {
                 session.close(CloseReason::Displaced);
@@ -139,42 +160,64 @@ impl Sessions {
 
     /// Notes a frame of the old process with this place, and the sessions that it has.
     pub(crate) fn arrive(&self, place: u64, sessions: impl IntoIterator<Item = Session>) {
+        let relay = self.relay();
         let mut table = self.write();
         table.arriving.place = place;
-        table.arriving.sessions.extend(sessions.into_iter().map(|session| (session.id(), session)));
+        let sent = relay.map_or(0, |relay| relay.sent());
+        for session in sessions {
+            let arrival =
+                Arrival { session: session.clone(), sent, is_served: false, held: Mutex::default() };
+            table.arriving.sessions.insert(session.id(), arrival);
+        }
     }
 
-    /// Notes that a session which has come is served from now on. Of two sessions of a user who may
-    /// have only one, the one that was bound last stays.
+    /// Notes that a session which has come is served.
     pub(crate) fn settle(&self, session: &Session) {
-        let mut displaced = Vec::new();
-        {
-            let mut table = self.write();
-            let Table { all, users, groups, arriving } = &mut *table;
-            arriving.sessions.remove(&session.id());
-            Arc::make_mut(all).insert(session.id(), session.clone());
-            if let Some(binding) = session.binding() {
-                if self.0.per_user == SessionsPerUser::One {
-                    let others = users.get(&binding.user).into_iter().flat_map(|members| members.values());
-                    let is_later =
-                        |other: &&Session| other.binding().is_some_and(|other| other.at > binding.at);
-                    match others.clone().any(|other| is_later(&other)) {
-                        true => displaced.push(session.clone()),
-                        false => displaced.extend(others.cloned()),
-                    }
+        let mut table = self.write();
+        if let Some(arrival) = table.arriving.sessions.get_mut(&session.id()) {
+            arrival.is_served = true;
+        }
+        self.give_places(table);
+    }
+
+    /// Notes that the old process has heard so many commands of this one.
+    pub(crate) fn heard(&self, count: u64) {
+        let mut table = self.write();
+        table.arriving.heard = count;
+        self.give_places(table);
+    }
+
+    /// Gives sessions that have come their places in the table, as soon as what the old process has
+    /// sent after them is there. What was held for them comes then. Of two sessions of a user who
+    /// may have only one, the one that was bound last stays.
+    fn give_places(&self, mut table: RwLockWriteGuard<'_, Table>) {
+        let heard = table.arriving.heard;
+        let is_due = |_: &SessionId, arrival: &mut Arrival| arrival.is_served && arrival.sent <= heard;
+        let due: Vec<Arrival> =
+            table.arriving.sessions.extract_if(is_due).map(|(_, arrival)| arrival).collect();
+        let (mut displaced, mut others) = (Vec::new(), Vec::new());
+        for Arrival { session, held, .. } in due {
+            table.give_place(&session, self.0.per_user, &mut displaced);
+            for command in held.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                match command {
+                    // Under the lock, so that no later push comes before.
+                    Command::Push(message) => drop(session.send(message)),
+                    other => others.push((session.clone(), other)),
                 }
-                insert(users, &binding.user, session);
-            }
-            for group in session.groups() {
-                insert(groups, &group, session);
             }
         }
+        drop(table);
         displaced.iter().for_each(|session| session.close(CloseReason::Displaced));
+        for (session, command) in others {
+            session.apply(&command);
+        }
     }
 
-    /// Forgets a session that came and is not served.
-    pub(crate) fn turn_back(&self, id: SessionId) {
-        self.write().arriving.sessions.remove(&id);
+    /// Forgets a session that came and is not served. Returns the commands that were held for it.
+    pub(crate) fn turn_back(&self, id: SessionId) -> Vec<Directed> {
+        let arrival = self.write().arriving.sessions.remove(&id);
+        let held = arrival.map(|arrival| arrival.held.into_inner().unwrap_or_else(PoisonError::into_inner));
+        held.into_iter().flatten().map(Directed::Command).collect()
     }
 
     /// Applies a command of the old process, whose frame has this place.
@@ -183,7 +226,8 @@ impl Sessions {
         let (members, arriving) = {
             let mut table = self.write();
             table.arriving.place = place;
-            let arriving: Vec<Session> = table.arriving.of(target).cloned().collect();
+            let arriving: Vec<Session> =
+                table.arriving.of(target).map(|arrival| arrival.session.clone()).collect();
             (table.members(target), arriving)
         };
         match command {
@@ -201,7 +245,8 @@ impl Sessions {
         let session = {
             let mut table = self.write();
             table.arriving.place = place;
-            table.arriving.sessions.get(&id).or_else(|| table.all.get(&id)).cloned()
+            let arriving = table.arriving.sessions.get(&id).map(|arrival| &arrival.session);
+            arriving.or_else(|| table.all.get(&id)).cloned()
         };
         if let Some(session) = session {
             session.direct(directed);
@@ -215,11 +260,33 @@ impl Sessions {
             let mut table = self.write();
             table.arriving.place = place;
             let members = table.users.get(user).into_iter().flat_map(|members| members.values());
-            let arriving =
-                table.arriving.sessions.values().filter(|session| session.user().as_ref() == Some(user));
+            let target = Target::User(user.clone());
+            let arriving = table.arriving.of(&target).map(|arrival| &arrival.session);
             members.chain(arriving).cloned().collect()
         };
         let is_earlier = |session: &&Session| session.binding().is_some_and(|binding| binding.at < at);
         earlier.iter().filter(is_earlier).for_each(|session| session.close(CloseReason::Displaced));
+    }
+}
+
+impl Table {
+    /// Gives a session its places. Adds the sessions to `displaced` that end because their user has
+    /// another one.
+    fn give_place(&mut self, session: &Session, per_user: SessionsPerUser, displaced: &mut Vec<Session>) {
+        Arc::make_mut(&mut self.all).insert(session.id(), session.clone());
+        if let Some(binding) = session.binding() {
+            if per_user == SessionsPerUser::One {
+                let others = self.users.get(&binding.user).into_iter().flat_map(|members| members.values());
+                let is_later = |other: &Session| other.binding().is_some_and(|other| other.at > binding.at);
+                match others.clone().any(is_later) {
+                    true => displaced.push(session.clone()),
+                    false => displaced.extend(others.cloned()),
+                }
+            }
+            insert(&mut self.users, &binding.user, session);
+        }
+        for group in session.groups() {
+            insert(&mut self.groups, &group, session);
+        }
     }
 }

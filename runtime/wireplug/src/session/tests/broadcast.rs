@@ -91,7 +91,7 @@ pub(super) fn share(session: &Session, codec: &Arc<Sharer>, class: u32) {
 
 pub(super) fn push(rigs: &[Rig], body: &'static str) {
     let sessions = || rigs.iter().map(|rig| &rig.session);
-    assert_eq!(send_to_all(sessions, &Message::push("on", body)), rigs.len());
+    assert_eq!(send_to_all(sessions, &Message::push("on", body), None), rigs.len());
 }
 
 /// Flushes, and returns what was written and the calls of the session's own codec.
@@ -334,7 +334,7 @@ fn pushes_to_many_wait_unencoded_and_may_be_dropped_as_others() {
     };
     let sessions = [session(1), session(2)];
     for body in ["1", "2", "3"] {
-        assert_eq!(send_to_all(|| sessions.iter(), &Message::push("on", body)), 2);
+        assert_eq!(send_to_all(|| sessions.iter(), &Message::push("on", body), None), 2);
     }
     for session in &sessions {
         assert_eq!(

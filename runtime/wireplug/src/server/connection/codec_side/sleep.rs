@@ -155,6 +155,14 @@ impl CodecSide {
         }
     }
 
+    /// Notes that a session from another process goes on sleeping, with a state of this size in
+    /// bytes.
+    pub(super) fn goes_on_sleeping(&mut self, bytes: usize) {
+        self.sleep.asleep = Some(Asleep::new(self.lease.generation(), bytes, SleepCause::Idle));
+        self.sleep.place = None;
+        self.publish_codec();
+    }
+
     /// Wakes the session if it sleeps, before a call of the codec at `now`. Returns whether it is
     /// awake. If not, it waits until it can wake, or has ended.
     pub(super) fn wake(&mut self, now: codec::Instant, cause: WakeCause) -> bool {
