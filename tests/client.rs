@@ -69,6 +69,12 @@ impl Client {
         self.response(id).await
     }
 
+    /// Does what [`Client::request`] does, and returns `None` if the connection ends instead.
+    pub async fn try_request(&mut self, route: &str, body: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        let id = self.ask(route, body).await;
+        self.try_response(id).await
+    }
+
     /// Does what [`Client::request`] does, with JSON bodies.
     pub async fn call(&mut self, route: &str, body: &Value) -> Value {
         let body = self.request(route, body.to_string()).await;
@@ -85,11 +91,18 @@ impl Client {
 
     /// Waits for the response to the request with this id, and returns its body.
     pub async fn response(&mut self, id: u64) -> Vec<u8> {
+        let body = self.try_response(id).await;
+        body.unwrap_or_else(|| panic!("the server closed before it answered request {id}"))
+    }
+
+    async fn try_response(&mut self, id: u64) -> Option<Vec<u8>> {
         loop {
             if let Some(body) = self.responses.remove(&id) {
-                return body;
+                return Some(body);
             }
-            assert!(self.receive().await, "the server closed before it answered request {id}");
+            if !self.receive().await {
+                return None;
+            }
         }
     }
 

@@ -64,6 +64,8 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
     let outgoing = Outgoing::new(frames, outcomes);
     outgoing.send(ToNew::Begin { next_id: running.next_id(), app: app.clone() });
     running.sessions().set_relay(Some(Arc::clone(&outgoing) as Arc<dyn Relay>));
+    let pid = ready.child.id().unwrap_or_default();
+    info!(pid, "the new process is ready: the sessions begin to move");
     let answers = exchange(Arc::clone(&ready.link), queued);
     let mut giving = Giving {
         running: Arc::clone(running),
@@ -78,7 +80,6 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
         move_timeout,
         heard: 0,
     };
-    let pid = ready.child.id().unwrap_or_default();
     if giving.all().await.is_err() {
         let lost = giving.take_back().await;
         running.restore_app(app).await;
@@ -376,8 +377,14 @@ impl Giving {
     /// Goes on without the new process. Returns how many sessions it served.
     async fn take_back(&mut self) -> u64 {
         self.running.sessions().set_relay(None);
-        self.outgoing.take_all_frozen().iter().for_each(|session| session.order_move(MoveOrder::ComeBack));
-        self.asked.values().for_each(|asked| asked.session.order_move(MoveOrder::Stay));
+        let frozen = self.outgoing.close();
+        for (id, asked) in &self.asked {
+            // One order must not take the place of the other.
+            if !frozen.contains_key(id) {
+                asked.session.order_move(MoveOrder::Stay);
+            }
+        }
+        frozen.values().for_each(|session| session.order_move(MoveOrder::ComeBack));
         for listener in &self.listeners {
             listener.go_on().await;
         }

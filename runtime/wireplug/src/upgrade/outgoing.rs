@@ -45,6 +45,8 @@ struct Order {
     codecs: Vec<SavedCodec>,
     /// The sessions that have left and are not served yet.
     frozen: HashMap<SessionId, Session>,
+    /// Whether no session may leave any more.
+    is_closed: bool,
 }
 
 /// Permission for one session to leave.
@@ -64,7 +66,7 @@ impl Outgoing {
         frames: mpsc::UnboundedSender<Frame>,
         outcomes: mpsc::UnboundedSender<(SessionId, Outcome)>,
     ) -> Arc<Self> {
-        let order = Order { frames, next: 1, codecs: Vec::new(), frozen: HashMap::new() };
+        let order = Order { frames, next: 1, codecs: Vec::new(), frozen: HashMap::new(), is_closed: false };
         Arc::new(Self { order: Mutex::new(order), outcomes })
     }
 
@@ -83,9 +85,11 @@ impl Outgoing {
         self.lock().frozen.remove(&id)
     }
 
-    /// Takes out all sessions that are on their way.
-    pub(super) fn take_all_frozen(&self) -> Vec<Session> {
-        self.lock().frozen.drain().map(|(_, session)| session).collect()
+    /// Lets no session leave any more. Takes out all that are on their way.
+    pub(super) fn close(&self) -> HashMap<SessionId, Session> {
+        let mut order = self.lock();
+        order.is_closed = true;
+        std::mem::take(&mut order.frozen)
     }
 
     fn lock(&self) -> MutexGuard<'_, Order> {
@@ -168,6 +172,9 @@ impl LeaveTicket {
         // Under the lock: a command for the session has its place either before this one, and is in
         // the copy, or after it.
         let place = order.next;
+        if order.is_closed {
+            return false;
+        }
         let Some(leaving) = session.leave_process(place) else { return false };
         order.next += 1;
         order.frozen.insert(session.id(), session.clone());

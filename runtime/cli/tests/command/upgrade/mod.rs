@@ -1,5 +1,6 @@
 //! `wireplug upgrade`: a new process takes over the sockets and the sessions of a server.
 
+mod killed;
 mod refused;
 mod soak;
 mod stays;
