@@ -11,3 +11,4 @@ mod life;
 mod limits;
 mod pomelo;
 mod streams;
+mod upgrade;

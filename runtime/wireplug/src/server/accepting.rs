@@ -36,6 +36,8 @@ pub(super) async fn accept(
     let mut errors = AcceptErrors::of(url.clone());
     loop {
         let incoming = tokio::select! {
+            // Sessions that come from another process wait for their orders.
+            biased;
             () = closed.cancelled() => {
                 return if stays { connector.leave() } else { connector.stop() };
             }

@@ -44,6 +44,10 @@ impl Arrived {
         let client: ClientInfo = saved.take_client();
         let (sessions, profile) = (server.sessions.clone(), saved.take_profile());
         let session = Session::resume(SessionId(saved.id), client, outbox, sessions, vitals, profile);
+        if saved.machine.is_established() {
+            // Before the first command for all sessions can come.
+            session.set_established();
+        }
         Self { session, saved, codec, socket, listener }
     }
 
@@ -122,9 +126,6 @@ impl Arrived {
             now,
             (machine, old.format.clock),
         );
-        if machine.is_established() {
-            session.set_established();
-        }
         let mut known = Known::of(&session, transport);
         known.generation = Some(codec.number());
         known.since = std::time::Instant::now()

@@ -156,7 +156,7 @@ impl Server {
         slots.all().for_each(|slot| list.add(slot, &stop, &tasks));
         let nodes = joining.start(&state, &list, &compiler);
         let begun = match &takeover {
-            Some(takeover) => taking_over::begin(takeover, &nodes).await,
+            Some(takeover) => taking_over::begin(takeover, &nodes, &state).await,
             None => None,
         };
         let (mut listening, mut taken) = (Vec::new(), Vec::new());
@@ -169,6 +169,12 @@ impl Server {
                 taken[number] = Some(HandedListener(open.clone()));
             }
             listening.push(open);
+        }
+        if begun.is_none() {
+            // Nobody else reads the sockets that this process has inherited.
+            for listener in &listening {
+                listener.go_on(None).await;
+            }
         }
         let readiness = nodes.clone();
         common.health.set_running(move || readiness.problem());
@@ -198,8 +204,8 @@ impl Server {
             drained: OnceCell::new(),
         };
         let running = Arc::new(running);
-        if let Some(takeover) = takeover {
-            taking_over::go_on(takeover, begun, &running, taken).await;
+        if let (Some(takeover), Some(answers)) = (takeover, begun) {
+            taking_over::go_on(takeover, answers, &running, taken);
         }
         Ok(RunningServer(running))
     }

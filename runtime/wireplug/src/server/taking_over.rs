@@ -11,10 +11,10 @@ use super::handing::HandedListener;
 use super::listener::Resolved;
 use super::listeners::{Bound, Common};
 use super::running::Running;
-use super::{Nodes, StartError};
+use super::{Nodes, ServerState, StartError};
 use crate::config::ServerConfig;
 use crate::slot::Slot;
-use crate::upgrade::{Begun, Takeover};
+use crate::upgrade::{Answers, Begun, Takeover};
 use wireplug_base::Chain;
 
 /// How long a process that takes over waits until it reaches the other nodes and services.
@@ -70,8 +70,9 @@ impl Prepared {
 }
 
 /// Waits until the other nodes and the services are reached, and until the old process accepts
-/// nobody any more.
-pub(super) async fn begin(takeover: &Takeover, nodes: &Nodes) -> Option<Begun> {
+/// nobody any more. Then goes on with the numbers of its sessions, with what its application has
+/// saved, and with its users and groups. Returns `None` if the old process has ended before.
+pub(super) async fn begin(takeover: &Takeover, nodes: &Nodes, state: &ServerState) -> Option<Answers> {
     let connected = async {
         while nodes.problem().is_some() {
             sleep(Duration::from_millis(50)).await;
@@ -81,27 +82,23 @@ pub(super) async fn begin(takeover: &Takeover, nodes: &Nodes) -> Option<Begun> {
         let problem = nodes.problem();
         warn!(problem, "takes over although it does not reach the other nodes");
     }
-    takeover.begin().await
+    let Some(Begun { next_id, app }) = takeover.begin().await else {
+        error!("the old process ended before it gave its sessions: this one serves alone");
+        return None;
+    };
+    state.next_id.store(next_id, Ordering::Relaxed);
+    if let (Some(restore), Some(saved)) = (&state.carried.restore, app) {
+        restore(saved).await;
+    }
+    Some(takeover.connect(&state.sessions))
 }
 
-/// Goes on where the old process has stopped. Its sessions come later, in a task.
-pub(super) async fn go_on(
+/// Takes the sessions of the old process, in a task.
+pub(super) fn go_on(
     takeover: Takeover,
-    begun: Option<Begun>,
+    answers: Answers,
     running: &Arc<Running>,
     listeners: Vec<Option<HandedListener>>,
 ) {
-    match begun {
-        Some(Begun { next_id, app }) => {
-            running.state.next_id.store(next_id, Ordering::Relaxed);
-            running.restore_app(app).await;
-            tokio::spawn(takeover.run(Arc::clone(running), listeners));
-        }
-        None => {
-            error!("the old process ended before it gave its sessions: this one serves alone");
-            for listener in listeners.iter().flatten() {
-                listener.read_on(None).await;
-            }
-        }
-    }
+    tokio::spawn(takeover.run(answers, Arc::clone(running), listeners));
 }

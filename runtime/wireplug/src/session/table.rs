@@ -407,6 +407,7 @@ impl Sessions {
         let mut table = self.write();
         let id = session.id();
         Arc::make_mut(&mut table.all).swap_remove(&id);
+        table.arriving.remove(id);
         if let Some(binding) = session.binding() {
             remove(&mut table.users, &binding.user, id);
         }

@@ -81,11 +81,15 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
         heard: 0,
     };
     if giving.all().await.is_err() {
-        let lost = giving.take_back().await;
-        running.restore_app(app).await;
-        running.end_upgrade();
-        // It may have closed its end and live on.
+        // It may have closed its end and live on. Two processes must not serve the same sessions.
         let _ = ready.child.start_kill();
+        let _ = ready.child.wait().await;
+        while let Ok(answer) = giving.answers.try_recv() {
+            giving.answered(answer);
+        }
+        running.restore_app(app).await;
+        let lost = giving.take_back().await;
+        running.end_upgrade();
         return Err(UpgradeError::Died { lost });
     }
     let report = UpgradeReport {

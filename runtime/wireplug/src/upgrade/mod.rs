@@ -36,5 +36,5 @@ pub(crate) use self::message::SavedCodec;
 pub(crate) use self::outgoing::{LeaveTicket, MoveOrder};
 pub use self::report::{Upgrade, UpgradeError, UpgradeReport, Upgrader};
 pub(crate) use self::saved::SavedSession;
-pub(crate) use self::taking::Begun;
 pub use self::taking::Takeover;
+pub(crate) use self::taking::{Answers, Begun};

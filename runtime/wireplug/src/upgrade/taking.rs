@@ -12,7 +12,7 @@ use super::link::Link;
 use super::message::{PROTOCOL, PassedSocket, SavedCodec, Sockets, ToNew, ToOld};
 use crate::server::arriving::Arrived;
 use crate::server::{HandedListener, InheritedSocket, InheritedSockets, Running};
-use crate::session::{Command, Directed, Relay, SessionId, Target, User};
+use crate::session::{Command, Directed, Relay, SessionId, Sessions, Target, User};
 use wireplug_connectors::HandedSocket;
 
 /// What a process takes over from the one that started it for an upgrade. A clone is the same.
@@ -127,10 +127,23 @@ impl Takeover {
         }
     }
 
+    /// Connects the sessions of this process with those of the old one. To be called before the
+    /// first client is accepted here.
+    pub(crate) fn connect(&self, sessions: &Sessions) -> Answers {
+        let (answer, answers) = mpsc::unbounded_channel();
+        let relay = Arc::new(ToOldProcess { answer: answer.clone(), sent: Mutex::default() });
+        sessions.set_relay(Some(relay));
+        Answers { answer, answers }
+    }
+
     /// Takes over the sessions. `listeners` are the listeners with the numbers of the old process.
     /// Returns when the old process has ended.
-    pub(crate) async fn run(self, running: Arc<Running>, listeners: Vec<Option<HandedListener>>) {
-        let (answer, mut answers) = mpsc::unbounded_channel();
+    pub(crate) async fn run(
+        self,
+        Answers { answer, mut answers }: Answers,
+        running: Arc<Running>,
+        listeners: Vec<Option<HandedListener>>,
+    ) {
         let sending = self.clone();
         tokio::spawn(async move {
             while let Some(message) = answers.recv().await {
@@ -139,8 +152,6 @@ impl Takeover {
                 }
             }
         });
-        let relay = Arc::new(ToOldProcess { answer: answer.clone(), sent: Mutex::default() });
-        running.sessions().set_relay(Some(relay));
         let mut taking = Taking { running, answer, listeners, codecs: Vec::new(), came: 0, is_over: false };
         loop {
             match self.0.link.receive().await {
@@ -158,6 +169,12 @@ impl Takeover {
     fn lock(&self) -> MutexGuard<'_, TakenSockets> {
         self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What this process says to the old one.
+pub(crate) struct Answers {
+    answer: mpsc::UnboundedSender<ToOld>,
+    answers: mpsc::UnboundedReceiver<ToOld>,
 }
 
 /// The way to the old process.

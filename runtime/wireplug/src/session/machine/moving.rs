@@ -40,6 +40,13 @@ enum SavedInput {
     },
 }
 
+impl SavedMachine {
+    /// Returns whether the handshake of the session is over.
+    pub(crate) fn is_established(&self) -> bool {
+        self.established
+    }
+}
+
 /// A session of a codec that goes on in this process.
 pub(crate) enum Resumed<'a> {
     /// The codec has restored it from the saved state.

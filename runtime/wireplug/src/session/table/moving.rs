@@ -35,6 +35,11 @@ impl Arriving {
         self.sessions.contains_key(&id)
     }
 
+    /// Removes a session that has ended before it got its places.
+    pub(super) fn remove(&mut self, id: SessionId) {
+        self.sessions.remove(&id);
+    }
+
     pub(super) fn place(&self) -> u64 {
         self.place
     }
