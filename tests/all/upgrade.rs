@@ -15,9 +15,7 @@ use wireplug_tests::client::Client;
 use wireplug_tests::raw::{hello, package, request};
 use wireplug_tests::within;
 
-#[path = "../../runtime/wireplug/examples/udp_client.rs"]
-#[allow(dead_code, reason = "only its opening is used here")]
-mod udp_client;
+use crate::connectors::udp::example as udp_client;
 
 /// The name of the test that is the new process.
 const NEW: &str = "upgrade::in_the_new_process";

@@ -1,6 +1,7 @@
 //! `wireplug serve`: starts the server that a configuration file describes, or without a file the
 //! demo application with the codec and listeners that the options name.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -77,7 +78,7 @@ fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
 
 pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     // Comes first: without a handler, a signal would end the process or be lost.
-    let (mut signals, hangup) = Signals::handle()?;
+    let (mut signals, changes) = Signals::handle()?;
     let notifier = Notifier::from_env();
     let takeover = match args.take_over {
         true => Some(Takeover::from_stdin().await.context("this process cannot take over")?),
@@ -104,8 +105,13 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         started;
     server.set_upgrader(upgrade::Program::this(control.as_ref().map(ControlApi::handle), health_socket)?);
     greet(output, &server, pomelo, control.as_ref(), health_at);
-    notifier.main_pid().await;
     notifier.spawn_watchdog();
+    // If the process before takes its sessions back, the service goes on in it.
+    let serves = async {
+        server.taken_over().await;
+        notifier.main_pid().await;
+        pending().await
+    };
     let mut controlled = Box::pin(async {
         match control {
             Some(control) => control.serve(&server).await,
@@ -115,10 +121,11 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     let mut has_answered = false;
     tokio::select! {
         () = signals.end(|| counts::print(output, &server.stats())) => {}
-        () = reload::at_hangup(hangup, &server, config.as_ref(), &notifier) => {}
+        () = reload::at_hangup(changes.reload, &server, config.as_ref(), &notifier) => {}
+        () = serves => {}
         () = notifier.report(|| status(&server, &health)) => {}
         () = &mut controlled => has_answered = true,
-        () = upgrade::at_signal(&server) => {}
+        () = upgrade::at_signal(changes.upgrade, &server) => {}
         () = server.upgraded() => {}
     }
     if server.is_upgraded() {

@@ -13,21 +13,29 @@ pub(super) struct Signals {
     user: Signal,
 }
 
+/// The handlers of the signals that change a server: SIGHUP and SIGUSR2.
+pub(super) struct Changes {
+    pub(super) reload: Signal,
+    pub(super) upgrade: Signal,
+}
+
 impl Signals {
-    /// Installs handlers for all signals. SIGHUP has a handler of its own, which is returned
-    /// separately.
+    /// Installs handlers for all signals.
     ///
     /// # Errors
     /// Returns an error if the system refuses a handler.
-    pub(super) fn handle() -> anyhow::Result<(Self, Signal)> {
+    pub(super) fn handle() -> anyhow::Result<(Self, Changes)> {
         let handler = |kind| signal(kind).context("cannot handle signals");
-        let hangup = handler(SignalKind::hangup())?;
         let signals = Self {
             interrupt: handler(SignalKind::interrupt())?,
             terminate: handler(SignalKind::terminate())?,
             user: handler(SignalKind::user_defined1())?,
         };
-        Ok((signals, hangup))
+        let changes = Changes {
+            reload: handler(SignalKind::hangup())?,
+            upgrade: handler(SignalKind::user_defined2())?,
+        };
+        Ok((signals, changes))
     }
 
     /// Returns at Ctrl-C and SIGTERM, and calls `at_user` at each SIGUSR1 until then.

@@ -1,8 +1,7 @@
 //! `wireplug upgrade`, and what a running server does at SIGUSR2.
 
 use std::ffi::OsString;
-use std::future::pending;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::Context as _;
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hyper::Method;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tracing::{info, warn};
 use wireplug::admin::ControlHandle;
 use wireplug::upgrade::{Upgrade, UpgradeReport, Upgrader};
@@ -82,7 +81,8 @@ impl Program {
         control: Option<ControlHandle>,
         health: Option<InheritedSocket>,
     ) -> anyhow::Result<Self> {
-        let path = env::current_exe().context("the path of this program is not known")?;
+        let running = env::current_exe().context("the path of this program is not known")?;
+        let path = called_path(&running).unwrap_or(running);
         let take_over = format!("--{TAKE_OVER}");
         let mut arguments: Vec<OsString> =
             env::args_os().skip(1).filter(|argument| *argument != *take_over).collect();
@@ -93,6 +93,19 @@ impl Program {
         arguments.push(take_over.into());
         Ok(Self { path, arguments, control, health })
     }
+}
+
+/// Returns the path by which this program was called, if it leads to the program `running`. The
+/// path of a running program has no symbolic links any more, and one that leads from a fixed name
+/// to the version of the day is to be followed again.
+fn called_path(running: &Path) -> Option<PathBuf> {
+    let called = PathBuf::from(env::args_os().next()?);
+    let leads_here = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|found| found == running);
+    if called.components().count() > 1 {
+        return std::path::absolute(called).ok().filter(leads_here);
+    }
+    let search = env::var_os("PATH")?;
+    env::split_paths(&search).map(|folder| folder.join(&called)).find(leads_here)
 }
 
 impl Upgrader for Program {
@@ -125,17 +138,10 @@ impl Upgrader for Program {
     }
 }
 
-/// Upgrades the server at each SIGUSR2, until that succeeds.
-pub(super) async fn at_signal(server: &RunningServer) {
-    let mut user = match signal(SignalKind::user_defined2()) {
-        Ok(user) => user,
-        Err(error) => {
-            warn!(%error, "SIGUSR2 cannot be handled");
-            return pending().await;
-        }
-    };
+/// Upgrades the server at each `signal`, until that succeeds.
+pub(super) async fn at_signal(mut signal: Signal, server: &RunningServer) {
     loop {
-        user.recv().await;
+        signal.recv().await;
         // The server logs how it went.
         if server.upgrade_program(None).await.is_ok() {
             return;

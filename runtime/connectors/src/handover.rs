@@ -6,8 +6,10 @@
 //! new process refuses the client, the old one goes on with the socket.
 //!
 //! The state of a socket is written with postcard, which writes no names of fields. So a change of
-//! a type with such a state needs another version of the protocol between the two processes.
+//! a type with such a state needs another [`PROTOCOL`], as a test notices.
 
+#[cfg(test)]
+mod format;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +18,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// The version of all that the two processes of an upgrade say to each other, and of the states of
+/// sockets among it. A process refuses another version before anything moves.
+pub const PROTOCOL: u32 = 1;
 
 /// Why a transport cannot be handed over, unless it has a reason of its own.
 pub(super) const NOT_POSSIBLE: &str = "its transport cannot be handed to another process";

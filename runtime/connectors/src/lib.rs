@@ -74,7 +74,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 
-pub use self::handover::HandedSocket;
+pub use self::handover::{HandedSocket, PROTOCOL as HANDOVER_PROTOCOL};
 pub use self::health::{Health, HealthAnswer};
 pub use self::memory::Memory;
 pub use self::meter::{Pace, RateLimits, RateMeter, SavedMeter};

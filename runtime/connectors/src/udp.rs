@@ -137,7 +137,7 @@ struct Listening {
 
 /// The state of a listener on its way to another process.
 #[derive(Serialize, Deserialize)]
-struct SavedListener {
+pub(super) struct SavedListener {
     /// The keys of the cookies, if clients open with cookies.
     cookies: Option<SavedCookies>,
     /// Clients that the server has not accepted.

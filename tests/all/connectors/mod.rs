@@ -17,7 +17,7 @@ mod shm;
 mod socketio;
 pub(crate) mod tls;
 mod turned_away;
-mod udp;
+pub(crate) mod udp;
 mod unix;
 mod websocket;
 

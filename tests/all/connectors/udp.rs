@@ -27,7 +27,7 @@ use super::{address, app, app_and_ends, lines, serve, try_serve};
 
 #[path = "../../../runtime/wireplug/examples/udp_client.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
-mod example;
+pub(crate) mod example;
 
 const URL: &str = "udp://127.0.0.1:0";
 const MAGIC: &[u8] = b"\xffWPUDP1";

@@ -53,6 +53,7 @@ impl From<UpgradeError> for Refusal {
     fn from(error: UpgradeError) -> Self {
         let status = match error {
             UpgradeError::Busy
+            | UpgradeError::Draining
             | UpgradeError::Unfinished
             | UpgradeError::FirstProcess
             | UpgradeError::NoUpgrader => StatusCode::CONFLICT,

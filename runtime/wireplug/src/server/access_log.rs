@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tracing::{Level, debug, enabled, error, info, warn};
 
-use super::Known;
+use super::serving::Known;
 use crate::app::{Logged, Response};
 use crate::codec::Reason;
 use crate::config::LoggedAccess;

@@ -1,8 +1,10 @@
 //! Goes on with the sessions of another process, in an upgrade of the server.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::FutureExt as _;
 use tracing::field::Empty;
 use tracing::{Instrument as _, info_span};
 
@@ -11,8 +13,10 @@ use super::connection::{Connection, SavedConnection};
 use super::handing::HandedListener;
 use super::listeners::{Listening, Order};
 use super::peer::Link;
+use super::preparing::{carrier_of, min_timer, wire};
 use super::running::Running;
-use super::{Counted, Known, ServerState, carrier_of, clock, finish, wire};
+use super::serving::{Counted, Known, caught, finish};
+use super::{ServerState, clock};
 use crate::codec::Codec as _;
 use crate::codec::CodecError;
 use crate::session::{BroadcastClass, ClientInfo, Machine, Outbox, Resumed, Session, SessionId, Vitals};
@@ -68,8 +72,8 @@ impl Arrived {
         let peer = &self.session.client().address;
         let span = info_span!("connection", %id, listener = %url, codec, peer, client = Empty);
         let served = async move {
-            let resumed = self.resume(&server).await;
-            match resumed {
+            let resumed = AssertUnwindSafe(self.resume(&server)).catch_unwind().await;
+            match resumed.unwrap_or_else(|_| Err("the new process panicked, as its log says".to_owned())) {
                 Ok(resumed) => {
                     settled(id, Ok(()));
                     resumed.run(&server).await;
@@ -114,7 +118,7 @@ impl Arrived {
             }
         };
         let wire = wire(&codec, &socket, context.max_datagram, link, starttls.is_some());
-        let min_timer = super::min_timer(slot);
+        let min_timer = min_timer(slot);
         let SavedSession { machine, session_ms, deadlines, rates, bytes, class, .. } = saved;
         let asleep = goes_on_sleeping.then_some(machine.state.len());
         let machine = Machine::resume(
@@ -171,7 +175,7 @@ impl Going {
         context.counters.accepted();
         context.counters.opened(known.transport.unwrap_or_default());
         server.sessions.moved(&session);
-        let reason = super::caught(connection.run()).await;
+        let reason = caught(connection.run()).await;
         known.generation = Some(session.vitals().generation());
         drop((admitted, permit));
         finish(server, &context, session.id(), &mut known, &reason);

@@ -9,6 +9,7 @@
 //! | `transport` | the socket, the input that is not decoded yet, and the counts of traffic |
 //! | `codec_side` | the session's state machine, its lease on a generation, its clock and its budget; `codec_side/swap` moves a live session, `codec_side/sleep` lets an idle one sleep |
 //! | `in_flight` (in `app`) | the requests whose handlers are running |
+//! | `requests` | the way of a message to its handler, and of the response back |
 //! | `moving` | lets a live session go to another process |
 //! | `answered` | responses of the turn, until they are counted |
 //! | `timer` | deadlines, rates, and the one timer |
@@ -20,6 +21,7 @@ mod answered;
 mod codec_side;
 mod ending;
 mod moving;
+mod requests;
 mod timer;
 mod transport;
 mod watching;
@@ -31,7 +33,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
@@ -48,10 +49,10 @@ use super::live::Seen;
 use super::peer::Link;
 use super::rate::Charged;
 use super::{ListenerContext, ListenerSettings, ServerState};
-use crate::app::{InFlight, Logged, Request, Response, Ticket};
-use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
+use crate::app::InFlight;
+use crate::session::{CloseReason, Machine, Session, Tally};
 use crate::slot::Lease;
-use crate::traces::{Link as TraceLink, Trace};
+use crate::traces::Link as TraceLink;
 use wireplug_connectors::{RateMeter, Socket, StartTls, Traffic};
 
 /// The most reads in one turn, before the other connections of this thread get theirs. The turn
@@ -366,87 +367,6 @@ impl Connection {
         };
         self.codec.decode(now);
         open
-    }
-
-    /// Takes the responses of the handlers that are done, and starts the handlers whose turn has
-    /// come.
-    fn collect(&mut self, cx: &mut Context<'_>) {
-        self.codec.pass_events();
-        loop {
-            let may_begin = !self.is_high();
-            let Poll::Ready((ticket, response)) =
-                self.in_flight.poll_next(&self.server.routes, may_begin, cx)
-            else {
-                return;
-            };
-            self.take_response(ticket, response);
-        }
-    }
-
-    /// Starts the handlers of the decoded messages.
-    fn dispatch(&mut self, cx: &mut Context<'_>) {
-        while self.may_start()
-            && let Some(action) = self.codec.next_action()
-        {
-            let (ticket, request) = match action {
-                Action::Established => {
-                    self.server.sessions.opened(&self.session);
-                    self.codec.update_broadcast_class();
-                    continue;
-                }
-                Action::StartTls => {
-                    self.transport.begin_tls(self.codec.take_tls());
-                    continue;
-                }
-                Action::Hello(body) => (Ticket::Hello, self.request(None, Arc::from("hello"), body)),
-                Action::Message { id, route, body } => {
-                    let logged = self.server.access_log.logs_requests().then(|| {
-                        let (route, since) = (Arc::clone(&route), std::time::Instant::now());
-                        Box::new(Logged { id, route, since, bytes: body.len() })
-                    });
-                    let began = self.codec.begin_request();
-                    let mut request = self.request(id, Arc::clone(&route), body);
-                    let traced = self.server.traces.request(&self.trace, &mut request);
-                    (Ticket::Request { id, route, began, logged, traced }, request)
-                }
-            };
-            if let Poll::Ready((ticket, response)) =
-                self.in_flight.start(&self.server.routes, ticket, request, cx)
-            {
-                self.take_response(ticket, response);
-            }
-        }
-    }
-
-    fn request(&self, id: Option<u64>, route: Arc<str>, body: Bytes) -> Request {
-        Request { session: self.session.clone(), route, id, body, trace: Trace::default() }
-    }
-
-    /// Passes a handler's response on: to the codec if it answers a hello, to the outbox if it
-    /// answers a request.
-    fn take_response(&mut self, ticket: Ticket, response: Response) {
-        if let Ticket::Request { logged: Some(logged), .. } = &ticket {
-            self.server.access_log.request(&self.session, logged, &response);
-        }
-        if let Ticket::Request { traced: Some(traced), .. } = &ticket {
-            traced.end(&self.session, response.status);
-        }
-        let Response { status, body } = response;
-        match ticket {
-            Ticket::Hello => self.codec.answer_hello(status, body),
-            Ticket::Request { id, route, began, .. } => {
-                if let Some(began) = began {
-                    self.server
-                        .counters
-                        .answers
-                        .time(self.server.routes.server_type(&route), began.elapsed());
-                }
-                if let Some(id) = id {
-                    self.answered.add(&route, status, &self.server);
-                    self.session.respond(Message::response(id, route, status, body));
-                }
-            }
-        }
     }
 
     // === out ===

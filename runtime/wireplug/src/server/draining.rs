@@ -31,6 +31,8 @@ impl RunningServer {
     /// clients and closes its sessions as [`RunningServer::shutdown`] does. In the time `wait`,
     /// load balancers can notice that no more clients are wanted.
     ///
+    /// An upgrade that is under way breaks off, and none can begin any more.
+    ///
     /// Returns when the connections have ended. Everything else goes on, such as the control API,
     /// until `shutdown`. A second call waits for the first one, and returns the same report. If the
     /// future is dropped, the drain still runs to its end.
@@ -47,8 +49,9 @@ impl Running {
     }
 
     async fn drain_once(&self, wait: Duration) -> DrainReport {
-        let Self { health, state, stop, .. } = self;
+        let Self { health, state, drains, stop, .. } = self;
         health.set_draining();
+        drains.cancel();
         sleep(wait).await;
         stop.cancel();
         let spread = state.config.get().drain_spread;

@@ -64,39 +64,49 @@ impl HandedListener {
         self.0.order(Order::Hold).await;
     }
 
-    /// Accepts clients again.
-    pub(crate) async fn go_on(&self) {
-        self.0.go_on(None).await;
-    }
-
     /// Stops reading a socket that sessions share. Returns what a process must know to go on
     /// reading it, if there is such a socket.
     pub(crate) async fn pause(&self) -> Option<Vec<u8>> {
         self.0.order(Order::Pause).await.flatten()
     }
 
-    /// Reads a socket that sessions share, with the state of the process that read it before.
-    pub(crate) async fn read_on(&self, state: Option<Vec<u8>>) {
+    /// Accepts clients, and reads a socket that sessions share, with the state of the process that
+    /// read it before.
+    pub(crate) async fn go_on(&self, state: Option<Vec<u8>>) {
         self.0.go_on(state).await;
     }
 
-    /// Leaves the address to the other process.
+    /// Leaves the address to the other process. [`HandedListener::go_on`] takes it again.
     pub(crate) async fn leave(&self) {
         self.0.order(Order::Leave).await;
+    }
+
+    /// Notes that no other process has the address any more.
+    pub(crate) async fn own(&self) {
+        self.0.order(Order::Own).await;
     }
 }
 
 impl Running {
-    /// Begins an upgrade. Returns `None` if there is or was another one. Until the guard is
-    /// dropped, no reload changes the server.
-    pub(crate) fn begin_upgrade(&self) -> Option<impl Sized> {
-        let turn = self.reloading.try_lock().ok()?;
-        (!self.upgraded.swap(true, Ordering::Relaxed) && !self.stop.is_cancelled()).then_some(turn)
+    /// Begins an upgrade. Until the guard is dropped, no other one begins, and no reload changes
+    /// the server.
+    pub(crate) fn begin_upgrade(&self) -> Result<impl Sized, UpgradeError> {
+        let turn = self.reloading.try_lock().map_err(|_| UpgradeError::Busy)?;
+        if self.moved_away.is_cancelled() {
+            return Err(UpgradeError::Busy);
+        }
+        if self.drains.is_cancelled() {
+            return Err(UpgradeError::Draining);
+        }
+        if self.state.sessions.has_relay() {
+            return Err(UpgradeError::Unfinished);
+        }
+        Ok(turn)
     }
 
-    /// Lets another upgrade begin, since this one was not made.
-    pub(crate) fn end_upgrade(&self) {
-        self.upgraded.store(false, Ordering::Relaxed);
+    /// Waits until the server drains or stops. Then no upgrade goes on.
+    pub(crate) async fn drains(&self) {
+        self.drains.cancelled().await;
     }
 
     pub(crate) fn handed_listeners(&self) -> Vec<HandedListener> {
@@ -107,9 +117,9 @@ impl Running {
         &self.state.sessions
     }
 
-    /// Returns whether clients are opening that were accepted before, and have no session yet.
-    pub(crate) fn has_opening(&self) -> bool {
-        self.state.opening.load(Ordering::Relaxed) > 0
+    /// Returns how many clients are opening that were accepted before, and have no session yet.
+    pub(crate) fn opening(&self) -> u64 {
+        self.state.opening.load(Ordering::Relaxed)
     }
 
     /// Returns the number of the next session.
@@ -138,6 +148,11 @@ impl Running {
     /// Returns whether the server stops.
     pub(crate) fn has_ended(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Notes that no session of another process comes any more.
+    pub(crate) fn set_settled(&self) {
+        self.settled.cancel();
     }
 }
 
@@ -184,6 +199,13 @@ impl RunningServer {
         let (running, program) = (Arc::clone(&self.0), program.map(Path::to_owned));
         let upgraded = tokio::spawn(async move { running.upgrade_program(program).await });
         upgraded.await.expect("an upgrade does not panic")
+    }
+
+    /// Waits until the sessions of another process have come, if this server
+    /// [takes over](crate::Server::taking_over) from one. Until then the other process can take
+    /// them back, so this one should not be reported as the one that serves.
+    pub async fn taken_over(&self) {
+        self.0.settled.cancelled().await;
     }
 
     /// Returns whether another process has taken over.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accepting::accept;
+use super::accepting::{Accepting, accept};
 use super::admission::Admission;
 use super::listener::{Resolved, cannot_listen};
 use super::live::Live;
@@ -42,6 +42,7 @@ pub(super) struct Bound {
     stays: bool,
     descriptors: u32,
     connector: Box<dyn Connector>,
+    options: Box<ListenOptions>,
     context: ListenerContext,
 }
 
@@ -53,7 +54,7 @@ impl Bound {
         config: &ServerConfig,
         common: &Common,
     ) -> Result<Self, StartError> {
-        let options = listener.options(config, common);
+        let options = Box::new(listener.options(config, common));
         listener.check(&slot, &options, config)?;
         let Resolved { configured, asked, mut connector, stays, access, limits, .. } = listener;
         let url = connector.url();
@@ -70,22 +71,33 @@ impl Bound {
         let context =
             ListenerContext { slot, admission, settings, max_datagram, origin, connections, counters };
         let descriptors = connector.descriptors();
-        Ok(Self { configured, asked, stays, descriptors, connector, context })
+        Ok(Self { configured, asked, stays, descriptors, connector, options, context })
     }
 
-    /// Begins to accept clients.
+    /// Begins to accept clients. `is_shared` says whether another process may still go on with the
+    /// listening sockets, until [`Order::Own`].
     pub(super) fn open(
         self,
+        is_shared: bool,
         state: &Arc<ServerState>,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Listening {
-        let Self { configured, asked, stays, descriptors, connector, context } = self;
+        let Self { configured, asked, stays, descriptors, connector, options, context } = self;
         let (orders, received) = mpsc::channel(ORDERS);
         let (url, context) = (connector.url(), Arc::new(context));
         let closed = stop.child_token();
-        let accepting = Accepting { connector, stays, listener: Arc::clone(&context), orders: received };
-        tasks.spawn(accept(Arc::clone(state), accepting, closed.clone(), stop.clone(), tasks.clone()));
+        let connector = Accepting { connector, options, stays, is_shared, pause: None };
+        let (listener, state) = (Arc::clone(&context), Arc::clone(state));
+        tasks.spawn(accept(
+            state,
+            listener,
+            connector,
+            received,
+            closed.clone(),
+            stop.clone(),
+            tasks.clone(),
+        ));
         Listening { configured, asked, stays, url, descriptors, context, orders, closed }
     }
 
@@ -95,15 +107,6 @@ impl Bound {
         self.context.slot.remove_listener(&self.connector.url());
         self.connector.stop();
     }
-}
-
-/// What the task that accepts clients owns.
-pub(super) struct Accepting {
-    pub(super) connector: Box<dyn Connector>,
-    /// Whether another process keeps the listening socket.
-    pub(super) stays: bool,
-    pub(super) listener: Arc<ListenerContext>,
-    pub(super) orders: mpsc::Receiver<Order>,
 }
 
 /// What the task that accepts clients is asked to do with its connector.
@@ -117,42 +120,14 @@ pub(super) enum Order {
     /// Stop reading a socket that sessions share, if there is one.
     Pause(oneshot::Sender<Option<Vec<u8>>>),
     /// Accept clients again, and read a socket that sessions share, with this state of the process
-    /// that read it before.
+    /// that read it before. A listener that has left its address takes it again.
     GoOn(Option<Vec<u8>>),
     /// Leave the address to another process.
     Leave(oneshot::Sender<()>),
+    /// The process that had the listening sockets before has left them.
+    Own(oneshot::Sender<()>),
     /// Go on with a client of another process.
     Adopt(HandedSocket, oneshot::Sender<io::Result<Opened>>),
-}
-
-impl Order {
-    /// Applies the order. `holds` is whether nobody is accepted; returns whether that is so
-    /// from now on.
-    pub(super) fn apply(self, connector: &mut dyn Connector, holds: bool) -> bool {
-        // Whoever asked may have gone.
-        match self {
-            Order::Update(options, done) => {
-                let _ = done.send(connector.check(&options).and_then(|()| connector.update(&options)));
-            }
-            Order::Sockets(done) => drop(done.send(connector.sockets())),
-            Order::Hold(done) => {
-                let _ = done.send(());
-                return true;
-            }
-            Order::Pause(done) => drop(done.send(connector.pause())),
-            Order::GoOn(state) => {
-                connector.resume(state.as_deref());
-                return false;
-            }
-            Order::Leave(done) => {
-                connector.leave();
-                let _ = done.send(());
-                return true;
-            }
-            Order::Adopt(client, done) => drop(done.send(connector.adopt(client))),
-        }
-        holds
-    }
 }
 
 /// A listener that accepts clients.

@@ -1,6 +1,5 @@
 //! A running server, and how the program that started it uses and stops it.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -64,8 +63,10 @@ pub(crate) struct Running {
     pub(crate) events: Events,
     /// Locked while the configuration changes.
     pub(super) reloading: Mutex<Reloading>,
-    /// Whether another process takes over, or has done so.
-    pub(super) upgraded: AtomicBool,
+    /// Cancelled once the server drains or stops, so that no upgrade goes on.
+    pub(super) drains: CancellationToken,
+    /// Cancelled once all sessions of the process before have come, if there is one.
+    pub(super) settled: CancellationToken,
     /// Cancelled when another process has taken over.
     pub(crate) moved_away: CancellationToken,
     /// How the program starts its next version.
@@ -122,8 +123,9 @@ impl RunningServer {
     /// [`ServerConfig::drain_spread`]: crate::config::ServerConfig::drain_spread
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout
     pub async fn shutdown(self) -> Stats {
-        let Running { health, state, nodes, compiler, stop, ended, tasks, .. } = &*self.0;
+        let Running { health, state, nodes, compiler, drains, stop, ended, tasks, .. } = &*self.0;
         health.set_stopping();
+        drains.cancel();
         stop.cancel();
         compiler.stop();
         let spread = state.config.get().drain_spread;
@@ -135,6 +137,9 @@ impl RunningServer {
         let limit = state.config.get().drain_timeout + CLOSE_TIMEOUT + Duration::from_secs(1);
         if timeout(limit, tasks.wait()).await.is_err() {
             warn!(connections = tasks.len(), "not all connections ended in time");
+        }
+        if timeout(CLOSE_TIMEOUT, state.sessions.relayed_all()).await.is_err() {
+            debug!("the other process of the upgrade did not take the last words in time");
         }
         if timeout(CLOSE_TIMEOUT, nodes.leave()).await.is_err() {
             debug!("NATS did not take the last words in time");

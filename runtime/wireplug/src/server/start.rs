@@ -1,7 +1,7 @@
 //! Starts a server: loads the codecs, starts the listeners, and spawns the tasks that accept
 //! clients.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, OnceCell, Semaphore};
@@ -163,7 +163,8 @@ impl Server {
         for prepared in prepared {
             let (number, bound) = prepared.bound(&config, &common).await;
             let Some(bound) = bound else { continue };
-            let open = bound.open(&state, &stop, &tasks);
+            let is_shared = begun.is_some() && number.is_some();
+            let open = bound.open(is_shared, &state, &stop, &tasks);
             if let Some(number) = number {
                 taken.resize(taken.len().max(number + 1), None);
                 taken[number] = Some(HandedListener(open.clone()));
@@ -198,7 +199,8 @@ impl Server {
             #[cfg(feature = "control")]
             events,
             reloading,
-            upgraded: AtomicBool::new(false),
+            drains: CancellationToken::new(),
+            settled: CancellationToken::new(),
             moved_away: CancellationToken::new(),
             upgrader: OnceLock::new(),
             drained: OnceCell::new(),
@@ -206,6 +208,8 @@ impl Server {
         let running = Arc::new(running);
         if let (Some(takeover), Some(answers)) = (takeover, begun) {
             taking_over::go_on(takeover, answers, &running, taken);
+        } else {
+            running.set_settled();
         }
         Ok(RunningServer(running))
     }

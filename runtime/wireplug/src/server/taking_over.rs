@@ -14,7 +14,7 @@ use super::running::Running;
 use super::{Nodes, ServerState, StartError};
 use crate::config::ServerConfig;
 use crate::slot::Slot;
-use crate::upgrade::{Answers, Begun, Takeover};
+use crate::upgrade::{Answers, Begun, Takeover, connect};
 use wireplug_base::Chain;
 
 /// How long a process that takes over waits until it reaches the other nodes and services.
@@ -90,7 +90,7 @@ pub(super) async fn begin(takeover: &Takeover, nodes: &Nodes, state: &ServerStat
     if let (Some(restore), Some(saved)) = (&state.carried.restore, app) {
         restore(saved).await;
     }
-    Some(takeover.connect(&state.sessions))
+    Some(connect(&state.sessions))
 }
 
 /// Takes the sessions of the old process, in a task.

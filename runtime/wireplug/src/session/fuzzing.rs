@@ -74,7 +74,7 @@ impl FuzzedSession {
     /// Sends a push to the client.
     pub fn push(&mut self, route: &str, body: &[u8], now: Instant) {
         // A full outbox drops the push.
-        let _ = self.outbox.push_with(|queue| queue.push(Message::push(route, body.to_vec())));
+        let _ = self.outbox.push_with(None, |queue| queue.push(Message::push(route, body.to_vec())));
         self.settle(now);
     }
 

@@ -12,6 +12,8 @@
 //!   new process holds it for sessions that arrive: until they are served, and until the old
 //!   process has heard all commands that were sent before the session came.
 
+use futures_util::future::BoxFuture;
+
 use super::command::{Command, Target};
 use super::{SessionId, User};
 
@@ -35,7 +37,7 @@ pub(crate) enum Residence {
     Gone(u64),
 }
 
-/// The way to the other process. A call must not block.
+/// The way to the other process. Nothing but [`Relay::flush`] waits.
 pub(crate) trait Relay: Send + Sync {
     /// Sends a command for the sessions of a target that the other process has. `seen` is the place
     /// of the last frame that this process has seen. Returns the place of the command.
@@ -53,4 +55,7 @@ pub(crate) trait Relay: Send + Sync {
 
     /// Tells that a user, who may have only one session, has been bound at this time.
     fn bound(&self, user: &User, at: u64, seen: u64);
+
+    /// Waits until the other process can read all that was sent so far, also when this one ends.
+    fn flush(&self) -> BoxFuture<'static, ()>;
 }

@@ -5,8 +5,10 @@
 //! push to many is put into the outboxes.
 
 mod moving;
+#[cfg(feature = "control")]
+mod operators;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,6 +73,9 @@ struct Table {
     groups: HashMap<Group, Members>,
     /// The sessions that come from another process, and what was seen of them.
     arriving: Arriving,
+    /// The sessions that have gone to another process. Few megabytes at most, and this process ends
+    /// soon.
+    gone: HashSet<SessionId>,
 }
 
 /// The sessions of a user, of a group, or of the server. A reader takes the list as it is at that
@@ -184,7 +189,7 @@ impl Sessions {
     /// Closes all sessions, one after the other, at equal distances within this time. Returns how
     /// many there were at the beginning.
     pub(crate) async fn close_over(&self, spread: Duration, reason: &CloseReason) -> usize {
-        let first: Vec<Session> = self.read().all.values().cloned().collect();
+        let first = self.open();
         if !spread.is_zero() {
             let begun = Instant::now();
             for (closed, session) in (0_u32..).zip(&first) {
@@ -193,9 +198,14 @@ impl Sessions {
             }
         }
         // Those that have opened meanwhile are closed too.
-        let all = Arc::clone(&self.read().all);
-        all.values().for_each(|session| session.close(reason.clone()));
+        self.open().iter().for_each(|session| session.close(reason.clone()));
         first.len()
+    }
+
+    /// Returns the sessions whose connections are open, and those that arrive in an upgrade.
+    fn open(&self) -> Vec<Session> {
+        let table = self.read();
+        table.all.values().chain(table.arriving.all()).cloned().collect()
     }
 
     // === users and groups ===
@@ -209,8 +219,7 @@ impl Sessions {
             if before.as_ref() == Some(&user) {
                 return Ok(());
             }
-            if table.arriving.has(session.id()) {
-                // It gets its places in the table when it is served.
+            if table.arriving.is_unknown(session.id()) {
                 session.set_binding(Some(Binding { user, at: self.next_binding() }));
                 return Ok(());
             }
@@ -221,7 +230,10 @@ impl Sessions {
                 SessionsPerUser::One => table.users.remove(&user),
                 SessionsPerUser::Many => None,
             };
-            insert(&mut table.users, &user, session);
+            // One that arrives gets its places later.
+            if !table.arriving.has(session.id()) {
+                insert(&mut table.users, &user, session);
+            }
             // The time is later than that of every binding that this table knows.
             let at = self.next_binding();
             session.set_binding(Some(Binding { user, at }));
@@ -249,9 +261,11 @@ impl Sessions {
             table.check(session)?;
             let before = session.binding().map(|binding| binding.user);
             if let Some(before) = &before {
-                // One that arrives has no place there yet.
                 remove(&mut table.users, before, session.id());
                 session.set_binding(None);
+            }
+            if table.arriving.is_unknown(session.id()) {
+                return Ok(());
             }
             let unbound = before.map(SessionEvent::Unbound);
             if let Some(unbound) = &unbound {
@@ -365,34 +379,6 @@ impl Sessions {
 
     pub(super) fn remote(&self) -> Option<&dyn RemoteSessions> {
         self.0.remote.as_deref()
-    }
-
-    // === for operators ===
-
-    /// Returns the numbers of the sessions of this process that are bound to `user`, or have joined
-    /// `group`, or of all, in ascending order. The table is locked only while a list is taken out.
-    #[cfg(feature = "control")]
-    pub(crate) fn ids(&self, user: Option<&User>, group: Option<&Group>) -> Vec<SessionId> {
-        let members = {
-            let table = self.read();
-            match (user, group) {
-                (Some(user), _) => table.users.get(user).cloned(),
-                (None, Some(group)) => table.groups.get(group).cloned(),
-                (None, None) => Some(Arc::clone(&table.all)),
-            }
-        };
-        // The list is held only for the time of a copy of numbers: a change meanwhile copies it.
-        let mut ids: Vec<SessionId> = members.iter().flat_map(|members| members.keys().copied()).collect();
-        drop(members);
-        ids.sort_unstable();
-        ids
-    }
-
-    /// Returns those of the sessions with these numbers that are still there.
-    #[cfg(feature = "control")]
-    pub(crate) fn some(&self, ids: &[SessionId]) -> Vec<Session> {
-        let table = self.read();
-        ids.iter().filter_map(|id| table.all.get(id).cloned()).collect()
     }
 
     // === the table ===

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::health::{FaultCount, Health};
@@ -16,6 +16,7 @@ use crate::codec::{
 };
 use crate::config::FaultLimits;
 use crate::stats::{Histogram, Sharded};
+use crate::upgrade::SavedCodec;
 use wireplug_core::framing;
 
 /// One loaded version of a slot's codec. It implements [`Codec`], counts, and reports faults to its
@@ -33,6 +34,8 @@ pub(crate) struct Generation {
     /// The value of `left` in the assignments for which a drain deadline was set last. One deadline
     /// is set each time the generation is left.
     pub(super) drains: AtomicU64,
+    /// What another process of an upgrade has to know of it. Written at the first upgrade.
+    pub(super) saved: OnceLock<Arc<SavedCodec>>,
     health: Mutex<Health>,
     limits: FaultLimits,
     slot: Weak<SlotState>,
@@ -94,6 +97,7 @@ impl Generation {
             took: loaded.took,
             counts: Counts::default(),
             drains: AtomicU64::new(0),
+            saved: OnceLock::new(),
             health: Mutex::new(Health::new()),
             limits,
             slot,

@@ -44,7 +44,11 @@ impl Lease {
     }
 
     /// Returns the codec as another process has to know it.
-    pub(crate) fn saved_codec(&self) -> SavedCodec {
+    pub(crate) fn saved_codec(&self) -> &Arc<SavedCodec> {
+        self.generation.saved.get_or_init(|| Arc::new(self.to_saved()))
+    }
+
+    fn to_saved(&self) -> SavedCodec {
         let description = self.generation.description();
         let identity = match self.generation.component {
             Some(component) => component.digest.to_string(),

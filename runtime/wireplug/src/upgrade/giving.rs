@@ -1,22 +1,20 @@
-//! The old process of an upgrade: starts the new one, and gives it the sockets and the sessions.
+//! The old process of an upgrade, once the new one is ready: gives it the sessions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::link::Link;
-use super::message::{PROTOCOL, PassedSocket, Sockets, ToNew, ToOld};
-use super::outgoing::{Frame, MoveOrder, Outcome, Outgoing};
+use super::message::{ToNew, ToOld};
+use super::outgoing::{MoveOrder, Outcome, Outgoing};
+use super::queue::Queue;
 use super::report::{Upgrade, UpgradeError, UpgradeReport};
-use crate::server::{HandedListener, InheritedSocket, Running};
+use super::starting::start;
+use crate::server::{HandedListener, Running};
 use crate::session::{CloseReason, Relay, Residence, Session, SessionId};
 
 /// How many sessions leave at a time.
@@ -28,28 +26,22 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often sessions that have opened meanwhile are looked for.
 const PASSES: usize = 5;
 
-/// A new process that is ready to take over.
-struct Ready {
-    child: Child,
-    link: Arc<Link>,
-    version: String,
-    /// The listeners whose sockets cannot be passed on.
-    without_sockets: Vec<HandedListener>,
-}
+/// The longest time in which the new process leaves a session unserved, or does not confirm that it
+/// has all. It needs milliseconds, unless it hangs.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Upgrades the server.
 pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<UpgradeReport, UpgradeError> {
     if std::process::id() == 1 {
         return Err(UpgradeError::FirstProcess);
     }
-    if running.sessions().has_relay() {
-        return Err(UpgradeError::Unfinished);
-    }
-    // No reload changes the listeners meanwhile.
-    let _turn = running.begin_upgrade().ok_or(UpgradeError::Busy)?;
+    let _turn = running.begin_upgrade()?;
     let listeners = running.handed_listeners();
     let move_timeout = upgrade.move_timeout;
-    let mut ready = start(&listeners, upgrade).await.inspect_err(|_| running.end_upgrade())?;
+    let mut ready = tokio::select! {
+        ready = start(&listeners, upgrade) => ready?,
+        () = running.drains() => return Err(UpgradeError::Draining),
+    };
     let begun = Instant::now();
     for listener in &listeners {
         listener.hold().await;
@@ -59,14 +51,15 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
         listener.leave().await;
     }
     let app = running.save_app().await;
-    let (frames, queued) = mpsc::unbounded_channel();
+    let (frames, queued) = Queue::new();
     let (outcomes, reports) = mpsc::unbounded_channel();
     let outgoing = Outgoing::new(frames, outcomes);
     outgoing.send(ToNew::Begin { next_id: running.next_id(), app: app.clone() });
     running.sessions().set_relay(Some(Arc::clone(&outgoing) as Arc<dyn Relay>));
-    let pid = ready.child.id().unwrap_or_default();
+    let pid = ready.process.id();
     info!(pid, "the new process is ready: the sessions begin to move");
-    let answers = exchange(Arc::clone(&ready.link), queued);
+    queued.send_to(Arc::clone(&ready.link));
+    let answers = answers(ready.link);
     let mut giving = Giving {
         running: Arc::clone(running),
         outgoing,
@@ -79,19 +72,23 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
         stayed: BTreeMap::new(),
         move_timeout,
         heard: 0,
+        is_taken: false,
     };
-    if giving.all().await.is_err() {
-        // It may have closed its end and live on. Two processes must not serve the same sessions.
-        let _ = ready.child.start_kill();
-        let _ = ready.child.wait().await;
-        while let Ok(answer) = giving.answers.try_recv() {
-            giving.answered(answer);
-        }
-        running.restore_app(app).await;
+    let given = tokio::select! {
+        given = giving.all() => given,
+        () = running.drains() => Err(BrokenOff::Drains),
+    };
+    if let Err(why) = given {
+        ready.process.end().await;
         let lost = giving.take_back().await;
-        running.end_upgrade();
-        return Err(UpgradeError::Died { lost });
+        running.restore_app(app).await;
+        return Err(match why {
+            BrokenOff::Gone => UpgradeError::Died { lost },
+            BrokenOff::Silent => UpgradeError::Silent { lost },
+            BrokenOff::Drains => UpgradeError::Draining,
+        });
     }
+    ready.process.set_taken_over();
     let report = UpgradeReport {
         pid,
         version: ready.version,
@@ -104,90 +101,12 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
     Ok(report)
 }
 
-/// Starts the new process and waits until it is ready.
-async fn start(listeners: &[HandedListener], upgrade: Upgrade) -> Result<Ready, UpgradeError> {
-    let (mut sockets, mut descriptors, mut without_sockets) = (Sockets::default(), Vec::new(), Vec::new());
-    for listener in listeners {
-        let passed = listener
-            .sockets()
-            .await
-            .map_err(|source| UpgradeError::Sockets { url: listener.url(), source })?;
-        if passed.is_empty() {
-            without_sockets.push(listener.clone());
-        }
-        let (key, count) = (listener.asked(), passed.len() as u8);
-        sockets.listeners.push(PassedSocket { key, descriptors: count, stays: listener.stays() });
-        descriptors.extend(passed);
-    }
-    for InheritedSocket { key, descriptors: passed, stays } in upgrade.others {
-        let (key, count) = (key.unwrap_or_default(), passed.len() as u8);
-        sockets.others.push(PassedSocket { key, descriptors: count, stays });
-        descriptors.extend(passed);
-    }
-    let cannot_start = |source| UpgradeError::Start { program: upgrade.program.clone(), source };
-    let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
-    let link = Arc::new(Link::new(ours.into()).map_err(cannot_start)?);
-    let mut command = Command::new(&upgrade.program);
-    command.args(&upgrade.arguments).stdin(Stdio::from(OwnedFd::from(theirs)));
-    // What a service manager gives this process is not for another one.
-    for variable in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
-        command.env_remove(variable);
-    }
-    let mut child = command.spawn().map_err(cannot_start)?;
-    // The other end of the pair is only in the new process from here on.
-    drop(command);
-    let prepared = async {
-        let mut version = String::new();
-        loop {
-            match link.receive::<ToOld>().await {
-                Ok(Some((ToOld::Hello { protocol, version: theirs }, _))) => {
-                    if protocol != PROTOCOL {
-                        let (version, ours) = (theirs, PROTOCOL);
-                        return Err(UpgradeError::Protocol { version, theirs: protocol, ours });
-                    }
-                    version = theirs;
-                    let sent = link.send(&ToNew::Sockets(sockets.clone()), &descriptors).await;
-                    sent.map_err(|error| UpgradeError::Refused(error.to_string()))?;
-                }
-                Ok(Some((ToOld::Ready, _))) => return Ok(version),
-                Ok(Some((ToOld::Failed(why), _))) => return Err(UpgradeError::Refused(why)),
-                Ok(Some(_)) => return Err(UpgradeError::Refused("it speaks out of turn".to_owned())),
-                Ok(None) => return Err(UpgradeError::Ended("it closed the hand-over socket".to_owned())),
-                Err(error) => return Err(UpgradeError::Refused(error.to_string())),
-            }
-        }
-    };
-    let prepared = match timeout(upgrade.start_timeout, prepared).await {
-        Ok(prepared) => prepared,
-        Err(_) => Err(UpgradeError::TimedOut(upgrade.start_timeout)),
-    };
-    match prepared {
-        Ok(version) => Ok(Ready { child, link, version, without_sockets }),
-        Err(error) => {
-            // Its exit status says more than that it has gone.
-            let status = match timeout(Duration::from_secs(1), child.wait()).await {
-                Ok(Ok(status)) => Some(status.to_string()),
-                _ => {
-                    let _ = child.start_kill();
-                    let _ = child.wait().await;
-                    None
-                }
-            };
-            Err(match (error, status) {
-                (UpgradeError::Ended(_), Some(status)) => UpgradeError::Ended(status),
-                (error, _) => error,
-            })
-        }
-    }
-}
-
-/// Sends what is queued and receives what comes, until the new process is gone. Returns what comes.
-fn exchange(link: Arc<Link>, mut queued: mpsc::UnboundedReceiver<Frame>) -> mpsc::UnboundedReceiver<ToOld> {
+/// Receives what comes, in a task, until the new process is gone.
+fn answers(link: Arc<Link>) -> mpsc::UnboundedReceiver<ToOld> {
     let (answer, answers) = mpsc::unbounded_channel();
-    let receiving = Arc::clone(&link);
     tokio::spawn(async move {
         loop {
-            match receiving.receive().await {
+            match link.receive().await {
                 Ok(Some((message, _))) => {
                     if answer.send(message).is_err() {
                         return;
@@ -198,18 +117,18 @@ fn exchange(link: Arc<Link>, mut queued: mpsc::UnboundedReceiver<Frame>) -> mpsc
             }
         }
     });
-    tokio::spawn(async move {
-        while let Some((message, descriptors)) = queued.recv().await {
-            if link.send(&message, &descriptors).await.is_err() {
-                return;
-            }
-        }
-    });
     answers
 }
 
-/// The new process is gone.
-struct Gone;
+/// Why the sessions do not go on in the new process.
+enum BrokenOff {
+    /// It is gone.
+    Gone,
+    /// It does not answer.
+    Silent,
+    /// This server drains or stops.
+    Drains,
+}
 
 /// An upgrade under way.
 struct Giving {
@@ -227,6 +146,8 @@ struct Giving {
     move_timeout: Duration,
     /// The commands and bindings of the new process so far.
     heard: u64,
+    /// Whether the new process has confirmed that it has all.
+    is_taken: bool,
 }
 
 struct Asked {
@@ -238,14 +159,17 @@ struct Asked {
 
 impl Giving {
     /// Gives all sessions.
-    async fn all(&mut self) -> Result<(), Gone> {
+    async fn all(&mut self) -> Result<(), BrokenOff> {
         for _ in 0..PASSES {
             let sessions = self.sessions(|listener| !listener.shares_socket());
             self.wave(sessions).await?;
-            if !self.running.has_opening() {
+            if self.running.opening() == 0 {
                 break;
             }
             sleep(LOOK).await;
+        }
+        if self.running.opening() > 0 {
+            *self.stayed.entry("it was not open yet".to_owned()).or_default() += self.running.opening();
         }
         for index in 0..self.listeners.len() {
             if self.listeners[index].shares_socket() {
@@ -253,6 +177,10 @@ impl Giving {
             }
         }
         self.outgoing.send(ToNew::End);
+        while !self.is_taken {
+            let answer = timeout(SILENCE, self.answers.recv()).await.map_err(|_| BrokenOff::Silent)?;
+            self.answered(answer.ok_or(BrokenOff::Gone)?);
+        }
         for listener in &self.listeners {
             listener.leave().await;
         }
@@ -262,7 +190,7 @@ impl Giving {
 
     /// Gives the sessions that share the socket of a listener, all at one moment: nobody reads the
     /// socket meanwhile.
-    async fn shared(&mut self, index: usize) -> Result<(), Gone> {
+    async fn shared(&mut self, index: usize) -> Result<(), BrokenOff> {
         let Some(state) = self.listeners[index].pause().await else { return Ok(()) };
         let sessions = self.sessions(|listener| listener.is(&self.listeners[index]));
         let timeout = std::mem::replace(&mut self.move_timeout, Duration::from_secs(1));
@@ -292,7 +220,7 @@ impl Giving {
     }
 
     /// Asks sessions to leave, some at a time, and waits until each has moved or stays.
-    async fn wave(&mut self, sessions: Vec<(Session, u32)>) -> Result<(), Gone> {
+    async fn wave(&mut self, sessions: Vec<(Session, u32)>) -> Result<(), BrokenOff> {
         let mut sessions = sessions.into_iter();
         let mut look = interval(LOOK);
         loop {
@@ -308,27 +236,32 @@ impl Giving {
                 return Ok(());
             }
             tokio::select! {
-                answer = self.answers.recv() => self.answered(answer.ok_or(Gone)?),
+                answer = self.answers.recv() => self.answered(answer.ok_or(BrokenOff::Gone)?),
                 Some((id, outcome)) = self.reports.recv() => {
                     if self.asked.remove(&id).is_some() && let Outcome::Stays(why) = outcome {
                         self.stays(why);
                     }
                 }
-                _ = look.tick() => self.hurry(),
+                _ = look.tick() => self.hurry()?,
             }
         }
     }
 
-    /// Lets sessions stay that are not quiet in time.
-    fn hurry(&mut self) {
+    /// Lets sessions stay that are not quiet in time. Gives up if the new process leaves one
+    /// unserved.
+    fn hurry(&mut self) -> Result<(), BrokenOff> {
         for asked in self.asked.values_mut() {
             if !asked.is_late && asked.since.elapsed() > self.move_timeout {
                 asked.is_late = true;
                 asked.session.order_move(MoveOrder::Stay);
             }
         }
+        if self.outgoing.longest_frozen() > SILENCE {
+            return Err(BrokenOff::Silent);
+        }
         // A connection that has ended before it read its order reports nothing.
         self.asked.retain(|_, asked| !asked.session.is_closed());
+        Ok(())
     }
 
     fn stays(&mut self, why: String) {
@@ -350,9 +283,8 @@ impl Giving {
             ToOld::Refused(id, why, held) => {
                 let id = SessionId(id);
                 if let Some(session) = self.outgoing.take_frozen(id) {
-                    session.outbox().stay();
+                    session.come_back();
                     held.into_iter().for_each(|directed| session.direct(&directed.into()));
-                    session.order_move(MoveOrder::ComeBack);
                     self.stays(why);
                 }
                 self.asked.remove(&id);
@@ -365,6 +297,7 @@ impl Giving {
                 sessions.bound_in_new(&user, at, seen);
                 self.hear();
             }
+            ToOld::Took => self.is_taken = true,
             ToOld::Hello { .. } | ToOld::Ready | ToOld::Failed(_) => {
                 warn!("the new process speaks out of turn");
             }
@@ -378,8 +311,11 @@ impl Giving {
         self.outgoing.send(ToNew::Heard(self.heard));
     }
 
-    /// Goes on without the new process. Returns how many sessions it served.
+    /// Goes on without the new process, which has ended. Returns how many sessions it served.
     async fn take_back(&mut self) -> u64 {
+        while let Ok(answer) = self.answers.try_recv() {
+            self.answered(answer);
+        }
         self.running.sessions().set_relay(None);
         let frozen = self.outgoing.close();
         for (id, asked) in &self.asked {
@@ -388,14 +324,13 @@ impl Giving {
                 asked.session.order_move(MoveOrder::Stay);
             }
         }
-        frozen.values().for_each(|session| session.order_move(MoveOrder::ComeBack));
+        frozen.values().for_each(Session::come_back);
         for listener in &self.listeners {
-            listener.go_on().await;
+            listener.go_on(None).await;
         }
-        error!(
-            lost = self.moved,
-            "the new process ended while sessions moved: the sessions that it served are lost"
-        );
+        if self.moved > 0 {
+            error!(lost = self.moved, "the sessions that the new process served are lost");
+        }
         self.moved
     }
 

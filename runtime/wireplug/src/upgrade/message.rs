@@ -9,10 +9,6 @@ use crate::codec::Reason;
 use crate::session::{Command, Directed, Group, Message, SessionId, Target, User};
 use crate::slot::WireFormat;
 
-/// The version of the messages and of all that they hold. A process refuses another version before
-/// anything moves. To be raised with each change of a type in them; a test notices most changes.
-pub(super) const PROTOCOL: u32 = 1;
-
 /// From the old process to the new one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToNew {
@@ -52,6 +48,8 @@ pub(super) enum ToOld {
     Served(SavedId),
     /// A session is not served, and why. With it come the commands that were held for it.
     Refused(SavedId, String, Vec<WireDirected>),
+    /// Everything has come, up to [`ToNew::End`].
+    Took,
     /// A command for the sessions of a target, with the place of the last frame that was seen.
     Command(WireTarget, WireCommand, u64),
     /// A user who may have only one session has been bound at this time, with the same place.
@@ -100,7 +98,11 @@ pub(super) enum WireTarget {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum WireCommand {
-    Push { route: String, body: Vec<u8> },
+    Push {
+        route: String,
+        #[serde(with = "serde_bytes")]
+        body: Vec<u8>,
+    },
     Kick(String),
     Bind(User),
     Unbind,

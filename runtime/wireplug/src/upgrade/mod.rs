@@ -16,20 +16,27 @@
 //! | file | its job |
 //! |---|---|
 //! | `link` | the socket between the processes |
+//! | `queue` | what waits to be sent through it |
 //! | `message` | what they say to each other |
 //! | `saved` | a session on its way |
 //! | `outgoing` | the old process's side: the order of frames, and the sessions that leave |
-//! | `giving` | the old process: from the start of the new one to the last session |
+//! | `starting`, `giving` | the old process: until the new one is ready, and from then to the last session |
 //! | `taking` | the new process |
 //! | `report` | what an upgrade has done, and why one was not made |
 
+#[cfg(test)]
+mod format;
 mod giving;
 mod link;
 mod message;
 mod outgoing;
+mod queue;
 mod report;
 mod saved;
+mod starting;
 mod taking;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::giving::give;
 pub(crate) use self::message::SavedCodec;
@@ -37,4 +44,4 @@ pub(crate) use self::outgoing::{LeaveTicket, MoveOrder};
 pub use self::report::{Upgrade, UpgradeError, UpgradeReport, Upgrader};
 pub(crate) use self::saved::SavedSession;
 pub use self::taking::Takeover;
-pub(crate) use self::taking::{Answers, Begun};
+pub(crate) use self::taking::{Answers, Begun, connect};

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::message::{SavedCodec, ToNew};
+use super::queue::Queue;
 use super::saved::SavedSession;
 use crate::session::{Command, Directed, Leaving, Relay, Session, SessionId, Target, User};
 
@@ -28,9 +31,6 @@ pub(super) enum Outcome {
     Ended,
 }
 
-/// A message for the new process, with its descriptors.
-pub(super) type Frame = (ToNew, Vec<OwnedFd>);
-
 /// The way to the new process. Messages go in the order in which they get their places.
 pub(super) struct Outgoing {
     order: Mutex<Order>,
@@ -38,13 +38,13 @@ pub(super) struct Outgoing {
 }
 
 struct Order {
-    frames: mpsc::UnboundedSender<Frame>,
+    frames: Queue<ToNew>,
     /// The place of the next frame.
     next: u64,
     /// The codecs that were sent, each with its number.
-    codecs: Vec<SavedCodec>,
-    /// The sessions that have left and are not served yet.
-    frozen: HashMap<SessionId, Session>,
+    codecs: Vec<Arc<SavedCodec>>,
+    /// The sessions that have left and are not served yet, each with the time at which it left.
+    frozen: HashMap<SessionId, (Session, Instant)>,
     /// Whether no session may leave any more.
     is_closed: bool,
 }
@@ -60,10 +60,9 @@ pub(crate) struct LeaveTicket {
 
 impl Outgoing {
     /// Creates the way to the new process. Messages go into `frames`, and what becomes of sessions
-    /// that do not leave into `outcomes`. Neither is bounded: few sessions leave at a time, and
-    /// commands for them come no faster than the application gives them.
+    /// that do not leave into `outcomes`.
     pub(super) fn new(
-        frames: mpsc::UnboundedSender<Frame>,
+        frames: Queue<ToNew>,
         outcomes: mpsc::UnboundedSender<(SessionId, Outcome)>,
     ) -> Arc<Self> {
         let order = Order { frames, next: 1, codecs: Vec::new(), frozen: HashMap::new(), is_closed: false };
@@ -82,14 +81,20 @@ impl Outgoing {
 
     /// Takes out a session that is on its way.
     pub(super) fn take_frozen(&self, id: SessionId) -> Option<Session> {
-        self.lock().frozen.remove(&id)
+        self.lock().frozen.remove(&id).map(|(session, _)| session)
+    }
+
+    /// Returns how long a session has been on its way at the most.
+    pub(super) fn longest_frozen(&self) -> Duration {
+        let order = self.lock();
+        order.frozen.values().map(|(_, since)| since.elapsed()).max().unwrap_or_default()
     }
 
     /// Lets no session leave any more. Takes out all that are on their way.
     pub(super) fn close(&self) -> HashMap<SessionId, Session> {
         let mut order = self.lock();
         order.is_closed = true;
-        std::mem::take(&mut order.frozen)
+        order.frozen.drain().map(|(id, (session, _))| (id, session)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Order> {
@@ -100,8 +105,7 @@ impl Outgoing {
 
 impl Order {
     fn put(&mut self, message: ToNew, descriptors: Vec<OwnedFd>) {
-        // If the new process is gone, the sessions on their way come back, with all that they got.
-        let _ = self.frames.send((message, descriptors));
+        self.frames.put(message, descriptors);
     }
 
     fn place(&mut self) -> u64 {
@@ -139,6 +143,10 @@ impl Relay for Outgoing {
         let place = order.place();
         order.put(ToNew::Bound(place, user.clone(), at), Vec::new());
     }
+
+    fn flush(&self) -> BoxFuture<'static, ()> {
+        self.lock().frames.flush()
+    }
 }
 
 impl LeaveTicket {
@@ -148,12 +156,13 @@ impl LeaveTicket {
     }
 
     /// Returns the number of a codec, and sends the codec if it was not sent yet.
-    pub(crate) fn codec(&self, codec: SavedCodec) -> u32 {
+    pub(crate) fn codec(&self, codec: &Arc<SavedCodec>) -> u32 {
         let mut order = self.outgoing.lock();
-        let known = order.codecs.iter().position(|known| *known == codec);
+        // Each generation of a codec has one.
+        let known = order.codecs.iter().position(|known| Arc::ptr_eq(known, codec));
         let number = known.unwrap_or_else(|| {
-            order.put(ToNew::Codec(codec.clone()), Vec::new());
-            order.codecs.push(codec);
+            order.put(ToNew::Codec(SavedCodec::clone(codec)), Vec::new());
+            order.codecs.push(Arc::clone(codec));
             order.codecs.len() - 1
         });
         u32::try_from(number).expect("there are few codecs")
@@ -177,7 +186,7 @@ impl LeaveTicket {
         }
         let Some(leaving) = session.leave_process(place) else { return false };
         order.next += 1;
-        order.frozen.insert(session.id(), session.clone());
+        order.frozen.insert(session.id(), (session.clone(), Instant::now()));
         order.put(ToNew::Session(place, Box::new(save(leaving))), descriptor.into_iter().collect());
         drop(order);
         self.is_used = true;

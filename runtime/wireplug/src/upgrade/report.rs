@@ -99,9 +99,12 @@ pub struct UpgradeReport {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpgradeError {
-    /// Another upgrade is under way, or was made.
-    #[error("another upgrade is under way, or was made")]
+    /// Another upgrade or a reload is under way, or another process has taken over.
+    #[error("another upgrade or a reload is under way, or another process has taken over")]
     Busy,
+    /// The server drains or stops.
+    #[error("the server drains or stops: it takes no clients any more")]
+    Draining,
     /// The process from which this one has taken over still serves sessions that could not move.
     #[error(
         "the process before this one still serves sessions that could not move: wait until they have ended, at most \
@@ -150,6 +153,9 @@ pub enum UpgradeError {
         /// The version of the protocol of this process.
         ours: u32,
     },
+    /// The processes do not understand each other.
+    #[error("the new process cannot be talked to")]
+    Link(#[source] io::Error),
     /// The new process was not ready in time.
     #[error("the new process was not ready within {} s", .0.as_secs())]
     TimedOut(Duration),
@@ -161,6 +167,15 @@ pub enum UpgradeError {
         "the new process ended while sessions moved: {lost} that it served are lost, and the others go on here"
     )]
     Died {
+        /// The sessions that it served.
+        lost: u64,
+    },
+    /// The new process did not answer while sessions moved, and was ended.
+    #[error(
+        "the new process did not answer while sessions moved, and was ended: {lost} that it served are lost, and the \
+         others go on here"
+    )]
+    Silent {
         /// The sessions that it served.
         lost: u64,
     },

@@ -30,6 +30,7 @@ pub(crate) struct SavedSession {
     /// The class of sessions with which it shares encodings, if it sleeps.
     pub(crate) class: Option<u32>,
     /// The state of its socket, as the connector saved it.
+    #[serde(with = "serde_bytes")]
     pub(crate) socket: Vec<u8>,
 }
 
@@ -46,6 +47,7 @@ pub(crate) struct SavedMessage {
     kind: MessageKind,
     id: u64,
     route: String,
+    #[serde(with = "serde_bytes")]
     body: Vec<u8>,
     status: u16,
 }

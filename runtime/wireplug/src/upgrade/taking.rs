@@ -5,15 +5,16 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use futures_util::future::BoxFuture;
 use tracing::{error, info, warn};
 
 use super::link::Link;
-use super::message::{PROTOCOL, PassedSocket, SavedCodec, Sockets, ToNew, ToOld};
+use super::message::{PassedSocket, SavedCodec, Sockets, ToNew, ToOld};
+use super::queue::{Queue, Queued};
 use crate::server::arriving::Arrived;
 use crate::server::{HandedListener, InheritedSocket, InheritedSockets, Running};
 use crate::session::{Command, Directed, Relay, SessionId, Sessions, Target, User};
-use wireplug_connectors::HandedSocket;
+use wireplug_connectors::{HANDOVER_PROTOCOL, HandedSocket};
 
 /// What a process takes over from the one that started it for an upgrade. A clone is the same.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct Takeover(Arc<Taken>);
 
 #[derive(Debug)]
 struct Taken {
-    link: Link,
+    link: Arc<Link>,
     sockets: Mutex<TakenSockets>,
 }
 
@@ -60,13 +61,23 @@ impl Takeover {
     }
 
     async fn over(link: Link) -> io::Result<Self> {
-        let hello = ToOld::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };
+        let hello =
+            ToOld::Hello { protocol: HANDOVER_PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };
         link.send(&hello, &[]).await?;
         let gone = || io::Error::new(io::ErrorKind::UnexpectedEof, "the old process has ended");
         let (first, descriptors) = link.receive().await?.ok_or_else(gone)?;
         let ToNew::Sockets(Sockets { listeners, others }) = first else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the first message has no sockets"));
         };
+        let count: usize =
+            listeners.iter().chain(&others).map(|passed| usize::from(passed.descriptors)).sum();
+        if count != descriptors.len() {
+            let why = format!(
+                "{} of {count} sockets came: this process has too few file descriptors",
+                descriptors.len()
+            );
+            return Err(io::Error::other(why));
+        }
         let mut descriptors = descriptors.into_iter();
         let passed = listeners.iter().chain(&others).filter(|passed| passed.descriptors > 0);
         let sockets = passed.map(|PassedSocket { key, descriptors: count, stays }| {
@@ -79,7 +90,7 @@ impl Takeover {
         let passes = |passed: PassedSocket| Some((passed.key, passed.descriptors > 0));
         let listeners = listeners.into_iter().map(passes).collect();
         let taken = TakenSockets { listeners, sockets };
-        Ok(Self(Arc::new(Taken { link, sockets: Mutex::new(taken) })))
+        Ok(Self(Arc::new(Taken { link: Arc::new(link), sockets: Mutex::new(taken) })))
     }
 
     /// Takes out the listening sockets, for
@@ -127,31 +138,15 @@ impl Takeover {
         }
     }
 
-    /// Connects the sessions of this process with those of the old one. To be called before the
-    /// first client is accepted here.
-    pub(crate) fn connect(&self, sessions: &Sessions) -> Answers {
-        let (answer, answers) = mpsc::unbounded_channel();
-        let relay = Arc::new(ToOldProcess { answer: answer.clone(), sent: Mutex::default() });
-        sessions.set_relay(Some(relay));
-        Answers { answer, answers }
-    }
-
     /// Takes over the sessions. `listeners` are the listeners with the numbers of the old process.
     /// Returns when the old process has ended.
     pub(crate) async fn run(
         self,
-        Answers { answer, mut answers }: Answers,
+        Answers { answer, answers }: Answers,
         running: Arc<Running>,
         listeners: Vec<Option<HandedListener>>,
     ) {
-        let sending = self.clone();
-        tokio::spawn(async move {
-            while let Some(message) = answers.recv().await {
-                if sending.0.link.send(&message, &[]).await.is_err() {
-                    return;
-                }
-            }
-        });
+        answers.send_to(Arc::clone(&self.0.link));
         let mut taking = Taking { running, answer, listeners, codecs: Vec::new(), came: 0, is_over: false };
         loop {
             match self.0.link.receive().await {
@@ -171,15 +166,24 @@ impl Takeover {
     }
 }
 
+/// Connects the sessions of this process with those of the old one. To be called before the
+/// first client is accepted here.
+pub(crate) fn connect(sessions: &Sessions) -> Answers {
+    let (answer, answers) = Queue::new();
+    let relay = Arc::new(ToOldProcess { answer: answer.clone(), sent: Mutex::default() });
+    sessions.set_relay(Some(relay));
+    Answers { answer, answers }
+}
+
 /// What this process says to the old one.
 pub(crate) struct Answers {
-    answer: mpsc::UnboundedSender<ToOld>,
-    answers: mpsc::UnboundedReceiver<ToOld>,
+    pub(super) answer: Queue<ToOld>,
+    pub(super) answers: Queued<ToOld>,
 }
 
 /// The way to the old process.
 struct ToOldProcess {
-    answer: mpsc::UnboundedSender<ToOld>,
+    answer: Queue<ToOld>,
     /// How many commands and bindings were sent. Locked while one is sent, so that they are counted
     /// in their order.
     sent: Mutex<u64>,
@@ -189,8 +193,7 @@ impl ToOldProcess {
     fn send(&self, message: ToOld) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         *sent += 1;
-        // If the old process is gone, so are its sessions.
-        let _ = self.answer.send(message);
+        self.answer.put(message, Vec::new());
     }
 }
 
@@ -214,12 +217,16 @@ impl Relay for ToOldProcess {
     fn bound(&self, user: &User, at: u64, seen: u64) {
         self.send(ToOld::Bound(user.clone(), at, seen));
     }
+
+    fn flush(&self) -> BoxFuture<'static, ()> {
+        self.answer.flush()
+    }
 }
 
 /// The sessions that come.
 struct Taking {
     running: Arc<Running>,
-    answer: mpsc::UnboundedSender<ToOld>,
+    answer: Queue<ToOld>,
     listeners: Vec<Option<HandedListener>>,
     codecs: Vec<Arc<SavedCodec>>,
     came: u64,
@@ -237,9 +244,10 @@ impl Taking {
                 let listener = self.listeners.get(saved.listener as usize).and_then(Option::as_ref);
                 let codec = self.codecs.get(saved.codec as usize);
                 let (Some(listener), Some(codec)) = (listener, codec) else {
-                    sessions.arrive(place, []);
                     let why = "its listener is not in the new configuration".to_owned();
-                    let _ = self.answer.send(ToOld::Refused(id, why, Vec::new()));
+                    self.answer.put(ToOld::Refused(id, why, Vec::new()), Vec::new());
+                    // Later: a command that was sent before the refusal has not seen the session.
+                    sessions.arrive(place, []);
                     return;
                 };
                 let mut saved = *saved;
@@ -249,15 +257,12 @@ impl Taking {
                 sessions.arrive(place, [arrived.session().clone()]);
                 self.came += 1;
                 let (answer, table) = (self.answer.clone(), sessions.clone());
-                arrived.serve(&self.running, move |id, served| {
-                    let message = match served {
-                        Ok(()) => ToOld::Served(id.0),
-                        Err(why) => {
-                            let held = table.turn_back(id);
-                            ToOld::Refused(id.0, why, held.iter().map(Into::into).collect())
-                        }
-                    };
-                    let _ = answer.send(message);
+                arrived.serve(&self.running, move |id, served| match served {
+                    Ok(()) => answer.put(ToOld::Served(id.0), Vec::new()),
+                    Err(why) => table.turn_back(id, |held| {
+                        let held = held.iter().map(Into::into).collect();
+                        answer.put(ToOld::Refused(id.0, why, held), Vec::new());
+                    }),
                 });
             }
             ToNew::Command(place, target, command) => {
@@ -268,11 +273,14 @@ impl Taking {
             ToNew::Heard(count) => sessions.heard(count),
             ToNew::Resume { listener, state } => {
                 if let Some(listener) = self.listeners.get(listener as usize).and_then(Option::as_ref) {
-                    listener.read_on(Some(state)).await;
+                    listener.go_on(Some(state)).await;
                 }
             }
             ToNew::End => {
                 self.is_over = true;
+                self.own_listeners().await;
+                self.answer.put(ToOld::Took, Vec::new());
+                self.running.set_settled();
                 info!(sessions = self.came, "took over the sessions of the old process");
             }
             ToNew::Sockets(_) | ToNew::Begin { .. } => warn!("the old process speaks out of turn"),
@@ -288,9 +296,17 @@ impl Taking {
             info!("the old process has ended");
             return;
         }
+        self.own_listeners().await;
+        self.running.set_settled();
         error!(sessions = self.came, "the old process ended before it gave all its sessions: these came");
         for listener in self.listeners.iter().flatten() {
-            listener.read_on(None).await;
+            listener.go_on(None).await;
+        }
+    }
+
+    async fn own_listeners(&self) {
+        for listener in self.listeners.iter().flatten() {
+            listener.own().await;
         }
     }
 }

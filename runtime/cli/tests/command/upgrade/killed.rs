@@ -1,7 +1,13 @@
 //! A process that is killed while sessions move takes only the sessions that it has.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use wireplug_tests::client::Client;
+use wireplug_tests::folder::Folder;
+use wireplug_tests::raw::hello;
 use wireplug_tests::running::{Finished, Running, Signal, finish, send};
 use wireplug_tests::within;
 
@@ -20,7 +26,11 @@ struct Moving {
 
 impl Moving {
     async fn begin(name: &str) -> Self {
-        let old = Upgradable::start(name, DEMO);
+        Self::begin_with(name, DEMO).await
+    }
+
+    async fn begin_with(name: &str, configuration: &str) -> Self {
+        let old = Upgradable::start(name, configuration);
         let mut clients = Vec::new();
         for number in 0..CLIENTS {
             let mut client = Client::open(&old.server.url(if number % 2 == 0 { "tcp" } else { "ws" })).await;
@@ -91,6 +101,52 @@ async fn the_old_process() {
     late.handshake(None).await;
     drop(moving.upgrade);
     moving.new.end();
+}
+
+/// A new process that hangs during the move is ended, and the old one goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_that_hangs() {
+    let mut moving = Moving::begin("upgrade-hang").await;
+    send(moving.new.0 as u32, Signal::STOP);
+    let code = moving.upgrade.exit_code();
+    let new = std::mem::replace(&mut moving.new, Successor(0));
+    if code == Some(0) {
+        // All had moved before the signal came.
+        send(new.0 as u32, Signal::CONT);
+        assert_eq!(moving.served().await, CLIENTS);
+        return new.end();
+    }
+    let why = moving.upgrade.log.find(&["did not answer while sessions moved, and was ended"]);
+    let lost = why.split("ended: ").nth(1).and_then(|rest| rest.split(' ').next());
+    let lost: usize = lost.and_then(|lost| lost.parse().ok()).expect("it says how many");
+    assert!(!new.is_running());
+    assert_eq!(moving.served().await, CLIENTS - lost, "{why}");
+    let mut late = Client::open(&moving.old.server.url("ws")).await;
+    late.handshake(None).await;
+}
+
+/// A listener that cannot be handed over has left its address to the new process, and takes it
+/// again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_without_sockets_comes_back() {
+    let folder = Folder::new("upgrade-kill-pipe-at");
+    let pipe = format!("[[listeners]]\nurl = 'pipe://{}'\ncodec = 'pomelo'", folder.text("pipe"));
+    let mut moving = Moving::begin_with("upgrade-kill-pipe", &format!("{DEMO}\n{pipe}")).await;
+    send(moving.new.0 as u32, Signal::KILL);
+    if moving.upgrade.exit_code() == Some(0) {
+        // All had moved before the signal came.
+        return;
+    }
+    let [input, output] = [".in", ".out"].map(|end| format!("{}{end}", folder.text("pipe")));
+    let greeted = spawn_blocking(move || {
+        // Waits until the server has opened its end.
+        let mut input = File::options().write(true).open(input).expect("it is a pipe");
+        input.write_all(&hello()).expect("the server reads");
+        let mut first = [0];
+        File::open(output).expect("it is a pipe").read_exact(&mut first).expect("the server answers");
+        first
+    });
+    assert_eq!(within("a handshake", greeted).await.expect("it does not panic"), hello()[..1]);
 }
 
 /// The reason of a process that was killed before it was ready is its end.

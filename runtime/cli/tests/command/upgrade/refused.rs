@@ -1,9 +1,50 @@
 //! Upgrades that are not made. The server goes on, and says why.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::json;
 use wireplug_tests::client::Client;
+use wireplug_tests::folder::Folder;
+use wireplug_tests::running::{PATIENCE, Running, Signal, finish, wait_for};
 
-use super::{DEMO, Upgradable};
+use super::{DEMO, Successor, Upgradable};
+
+/// A server that drains has no use for an upgrade, and one that ends takes the new process along.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_while_the_server_ends() {
+    let folder = Folder::new("upgrade-slow");
+    let started = folder.path("started");
+    let slow = folder.write(
+        "slow",
+        format!("#!/bin/sh\necho $$ > {0}.new && mv {0}.new {0}\nexec sleep 1000\n", started.display()),
+    );
+    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o700)).expect("it is ours");
+    let begin = |old: &Upgradable| {
+        let upgrade = Running::start(old.command(&["upgrade"]).arg(&slow));
+        let pid = wait_for("the new process", PATIENCE, || std::fs::read_to_string(&started).ok());
+        std::fs::remove_file(&started).expect("it is there");
+        (upgrade, Successor(pid.trim().parse().expect("a number")))
+    };
+
+    let mut old = Upgradable::start("upgrade-drains", DEMO);
+    let (mut upgrade, new) = begin(&old);
+    let busy = old.refused(&[]);
+    assert!(busy.contains("another upgrade or a reload is under way"), "{busy}");
+    finish(&mut old.command(&["drain"])).result().expect("it drains");
+    assert_eq!(upgrade.exit_code(), Some(1));
+    upgrade.log.find(&["the server drains or stops"]);
+    wait_for("the end of the new process", PATIENCE, || (!new.is_running()).then_some(()));
+    let why = old.refused(&[]);
+    assert!(why.contains("the server drains or stops"), "{why}");
+    old.server.signal(Signal::TERM);
+    assert_eq!(old.server.exit_code(), Some(0));
+
+    let mut old = Upgradable::start("upgrade-ends", DEMO);
+    let (_upgrade, new) = begin(&old);
+    old.server.signal(Signal::TERM);
+    assert_eq!(old.server.exit_code(), Some(0));
+    wait_for("the end of the new process", PATIENCE, || (!new.is_running()).then_some(()));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_cannot_take_over_changes_nothing() {

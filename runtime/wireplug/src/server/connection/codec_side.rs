@@ -10,6 +10,7 @@ mod swap;
 mod wake_wait;
 mod watching;
 
+use std::sync::Arc;
 use std::task::Context;
 
 use bytes::Bytes;
@@ -116,7 +117,7 @@ impl CodecSide {
     ///
     /// # Errors
     /// Returns an error if the codec does not save the session.
-    pub(super) fn save_all(&mut self) -> Result<(SavedMachine, SavedCodec), CodecError> {
+    pub(super) fn save_all(&mut self) -> Result<(SavedMachine, &Arc<SavedCodec>), CodecError> {
         Ok((self.machine.save_all()?, self.lease.saved_codec()))
     }
 

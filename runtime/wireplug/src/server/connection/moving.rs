@@ -69,7 +69,6 @@ impl Connection {
             Some(MoveOrder::ComeBack) => {
                 self.moving = Moving::No;
                 self.transport.cancel_handover();
-                self.session.outbox().stay();
             }
             None => {}
         }

@@ -94,7 +94,7 @@ impl Running {
     ) -> Result<ReloadReport, ReloadError> {
         let mut reloading = self.reloading.lock().await;
         let reloading = &mut *reloading;
-        if self.stop.is_cancelled() {
+        if self.stop.is_cancelled() || self.moved_away.is_cancelled() {
             return Err(ReloadError::Draining);
         }
         let current = reloading.config.clone().ok_or(ReloadError::NotConfigured)?;
@@ -288,7 +288,7 @@ impl Running {
         let listeners: Vec<Listening> = listeners
             .into_iter()
             .map(|next| match next {
-                Next::New(bound) => bound.open(&self.state, &self.stop, &self.tasks),
+                Next::New(bound) => bound.open(false, &self.state, &self.stop, &self.tasks),
                 Next::Same(listening) => listening,
                 Next::Changed(listening, settings) => {
                     listening.context.settings.set(settings);

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Binding, ClientInfo, MOVES, Profile, Session, SessionError, SessionId};
+use super::profile::{Binding, Profile};
+use super::{ClientInfo, MOVES, Session, SessionError, SessionId};
 use crate::session::command::Command;
 use crate::session::{CloseReason, Directed, Group, Outbox, Residence, SavedOutbox, Sessions, User, Vitals};
 use crate::upgrade::MoveOrder;
@@ -79,6 +80,12 @@ impl Session {
         self.0.wanted.fetch_or(MOVES, Ordering::Relaxed);
         drop(state);
         self.0.task.wake();
+    }
+
+    /// Lets the session go on in this process: the other one does not serve it.
+    pub(crate) fn come_back(&self) {
+        self.0.outbox.stay();
+        self.order_move(MoveOrder::ComeBack);
     }
 
     /// Returns whether [`Session::take_move_order`] would return an order.

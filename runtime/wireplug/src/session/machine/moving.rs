@@ -14,6 +14,7 @@ use wireplug_core::codec::driver::SessionDriver;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SavedMachine {
     /// The state of the session that its codec saved.
+    #[serde(with = "serde_bytes")]
     pub(crate) state: Vec<u8>,
     /// Whether the session sleeps, so that its state is that of the last save.
     pub(crate) is_asleep: bool,

@@ -35,6 +35,16 @@ impl Arriving {
         self.sessions.contains_key(&id)
     }
 
+    /// Whether this is a session of which the application is still to learn
+    /// ([`Sessions::moved`]), with all that it has by then.
+    pub(super) fn is_unknown(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|arrival| !arrival.is_served)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values().map(|arrival| &arrival.session)
+    }
+
     /// Removes a session that has ended before it got its places.
     pub(super) fn remove(&mut self, id: SessionId) {
         self.sessions.remove(&id);
@@ -89,6 +99,14 @@ impl Sessions {
         *self.0.relay.write().unwrap_or_else(PoisonError::into_inner) = relay;
     }
 
+    /// Waits until the other process of an upgrade, if there is one, can read all that was sent to
+    /// it so far.
+    pub(crate) async fn relayed_all(&self) {
+        if let Some(relay) = self.relay() {
+            relay.flush().await;
+        }
+    }
+
     /// Tells the other process of a new binding, if each user may have only one session.
     pub(super) fn relay_binding(&self, session: &Session) {
         let Some(relay) = self.relay().filter(|_| self.0.per_user == SessionsPerUser::One) else { return };
@@ -116,7 +134,15 @@ impl Sessions {
     pub(crate) fn apply_from_elsewhere(&self, target: &Target, command: &Command) -> usize {
         // The other process gets it too, and sends it on.
         let comes_twice = !matches!(target, Target::Session(_)) && self.has_no_nodes();
-        if comes_twice { 0 } else { self.apply(target, command) }
+        if comes_twice {
+            return 0;
+        }
+        let accepted = self.apply(target, command);
+        match target {
+            // The other process has got it.
+            Target::Session(id) if accepted == 0 => usize::from(self.is_gone(*id)),
+            _ => accepted,
+        }
     }
 
     // === in the old process ===
@@ -157,8 +183,14 @@ impl Sessions {
     /// Notes that the new process serves a session.
     pub(crate) fn gone(&self, session: &Session) {
         session.outbox().set_gone();
+        self.write().gone.insert(session.id());
         self.remove(session);
         session.wake();
+    }
+
+    /// Whether the other process has got this session from this one, and still runs.
+    fn is_gone(&self, id: SessionId) -> bool {
+        self.has_relay() && self.read().gone.contains(&id)
     }
 
     // === in the new process ===
@@ -218,11 +250,13 @@ impl Sessions {
         }
     }
 
-    /// Forgets a session that came and is not served. Returns the commands that were held for it.
-    pub(crate) fn turn_back(&self, id: SessionId) -> Vec<Directed> {
-        let arrival = self.write().arriving.sessions.remove(&id);
+    /// Forgets a session that came and is not served. Calls `refuse` with the commands that were
+    /// held for it: under the lock, so that the old process gets later commands after the session.
+    pub(crate) fn turn_back(&self, id: SessionId, refuse: impl FnOnce(Vec<Directed>)) {
+        let mut table = self.write();
+        let arrival = table.arriving.sessions.remove(&id);
         let held = arrival.map(|arrival| arrival.held.into_inner().unwrap_or_else(PoisonError::into_inner));
-        held.into_iter().flatten().map(Directed::Command).collect()
+        refuse(held.into_iter().flatten().map(Directed::Command).collect());
     }
 
     /// Applies a command of the old process, whose frame has this place.
