@@ -61,6 +61,10 @@ pub(super) const ROWS: &[Row] = &[
         what: "push to a group of 10,000 : bare loop of writes, CPU",
         figures: &[("push-10000", AtMost(1.25))],
     },
+    Row {
+        what: "upgrade with 10,000 sessions, ms until all have moved: awake; asleep",
+        figures: &[("upgrade-awake-ms", AtMost(2000.0)), ("upgrade-asleep-ms", AtMost(2000.0))],
+    },
     // The bounds: 16 KiB of page tables and 4 GiB of addresses for each sandbox that may exist at a
     // time, which are 11,064 with the default `max-awake`, and 64 KiB of addresses for a session.
     Row {

@@ -18,6 +18,7 @@ const BENCHMARKS: &[(&str, &[&str])] = &[
     ("scale", &["memory", "opening", "push"]),
     ("wake", &[]),
     ("observe", &[]),
+    ("upgrade", &[]),
 ];
 
 /// How long each soak holds its sessions, in seconds: four heartbeats of each session.

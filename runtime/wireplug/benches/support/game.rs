@@ -29,6 +29,11 @@ pub enum Sleep {
 
 /// Starts a server with a sandbox for each session that is awake, or with the `native` codec.
 pub async fn game(url: &str, native: bool, sleep: Sleep) -> anyhow::Result<RunningServer> {
+    Ok(prepared(url, native, sleep)?.start().await?)
+}
+
+/// Returns the server of [`game`] before it starts.
+pub fn prepared(url: &str, native: bool, sleep: Sleep) -> anyhow::Result<Server> {
     let routes: Vec<String> = (0..ROUTES).map(|number| format!("game.roomHandler.action{number}")).collect();
     let mut app = App::new()
         .route(ECHO, |body: Bytes| async move { body })
@@ -52,7 +57,7 @@ pub async fn game(url: &str, native: bool, sleep: Sleep) -> anyhow::Result<Runni
     };
     // All of them may be awake.
     let config = ServerConfig { max_connections: 11_000, max_awake: Some(11_000), ..ServerConfig::default() };
-    Ok(Server::new(app).config(config).listen(url, codec).start().await?)
+    Ok(Server::new(app).config(config).listen(url, codec))
 }
 
 /// Answers what benchmarks ask any such server.

@@ -55,7 +55,16 @@ impl Other {
     /// Sends a line to the other process, and returns the line that it answers.
     pub fn ask(&mut self, what: &str) -> String {
         writeln!(self.say, "{what}").expect("it listens");
+        self.line()
+    }
+
+    /// Returns the next line of the other process, or of another one that it has started.
+    pub fn line(&mut self) -> String {
         line(&mut self.hear)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Waits until this many sessions sleep.
