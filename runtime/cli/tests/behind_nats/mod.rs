@@ -14,6 +14,7 @@ mod servers;
 mod services;
 mod status;
 mod traces;
+mod upgrade;
 
 use std::path::PathBuf;
 

@@ -71,6 +71,7 @@ fn systemd_runs_the_service() {
             "Seccomp:\t2",
             "reloaded: active",
             "a wrong reload fails: active",
+            "upgraded: active, process that was said",
             r#"{"hello":"again"}"#,
             "restarts: 1",
             "stopped: success",

@@ -89,6 +89,18 @@ echo 'nonsense' >> /run/etc/wireplug.toml
 systemctl --user reload wireplug.service 2> /dev/null || echo "a wrong reload fails: $(show ActiveState)"
 sed -i '$d' /run/etc/wireplug.toml
 
+# Another process becomes the main one of the service, under a session that goes on.
+/run/wireplug call "tcp://127.0.0.1:$port" chat.chatHandler.join '{"name":"ann"}' --listen > /run/ann &
+ann=$! before=$(show MainPID)
+until grep -q ann /run/ann; do sleep 0.1; done
+/run/wireplug upgrade --control unix:///run/manager/wireplug/control.sock > /run/upgraded
+until [ "$(show MainPID)" != "$before" ] && [ ! -e "/proc/$before" ]; do sleep 0.1; done
+/run/wireplug call "tcp://127.0.0.1:$port" chat.chatHandler.join '{"name":"bob"}' \
+    --then chat.chatHandler.send '{"text":"hi"}' > /run/bob
+until grep -q hi /run/ann; do sleep 0.1; done
+kill "$ann"
+echo "upgraded: $(show ActiveState), process $(show MainPID)" | sed "s/$(cut -d ' ' -f 2 /run/upgraded | tr -d ,)/that was said/"
+
 # A process that hangs is replaced. Its clients wait in the socket of systemd.
 kill -STOP "$(show MainPID)"
 /run/wireplug call "tcp://127.0.0.1:$port" connector.entryHandler.echo '{"hello":"again"}'

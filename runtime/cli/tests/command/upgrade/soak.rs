@@ -4,6 +4,7 @@
 //! requests, and numbered pushes go to all of them. None may be disconnected, and nothing may be
 //! lost, doubled or out of order.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -62,6 +63,7 @@ async fn upgrades() {
     };
 
     let (mut upgrades, mut longest): (u64, u64) = (0, 0);
+    let mut used = Vec::new();
     let mut last: Option<Successor> = None;
     while Instant::now() < end || upgrades < 3 {
         let (new, report) = tokio::task::block_in_place(|| old.upgrade());
@@ -76,6 +78,7 @@ async fn upgrades() {
             None => assert_eq!(old.server.exit_code(), Some(0)),
         });
         sleep(REST).await;
+        used.push(Used::by(last.as_ref().expect("there was an upgrade")));
     }
     stop.store(true, Ordering::Relaxed);
     let said = speaking.await.expect("the speaker goes on");
@@ -86,7 +89,29 @@ async fn upgrades() {
     println!("{upgrades} upgrades of {clients} sessions, at most {longest} ms each");
     println!("{said} pushes to each, {asked} requests");
     assert!(said > 0 && asked > 0);
+    let (first, now) = (used[1], used[used.len() - 1]);
+    println!("the second process: {first:?}, the last: {now:?}");
+    // Each process begins anew, so what it has does not depend on how many there were before.
+    assert!(now.descriptors <= first.descriptors + 8 && now.kib <= first.kib + first.kib / 4);
     last.expect("there was an upgrade").end();
+}
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    descriptors: usize,
+    /// Its own memory, without what it shares.
+    kib: u64,
+}
+
+impl Used {
+    fn by(process: &Successor) -> Self {
+        let folder = format!("/proc/{}", process.0);
+        let descriptors = fs::read_dir(format!("{folder}/fd")).expect("it runs").count();
+        let status = fs::read_to_string(format!("{folder}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line for it");
+        Self { descriptors, kib: line.trim().trim_end_matches(" kB").parse().expect("a number") }
+    }
 }
 
 /// Sends numbered requests, and hears the numbers in order. Returns the number of requests.
