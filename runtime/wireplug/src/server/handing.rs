@@ -145,6 +145,11 @@ impl Running {
         self.health.set_draining();
     }
 
+    /// Notes that the other process has taken over. To be called before another change can begin.
+    pub(crate) fn set_moved_away(&self) {
+        self.moved_away.cancel();
+    }
+
     /// Returns whether the server stops.
     pub(crate) fn has_ended(&self) -> bool {
         self.stop.is_cancelled()
@@ -242,7 +247,6 @@ impl Running {
                 for (why, sessions) in stayed {
                     info!(sessions, why, "these sessions stay in this process until they end");
                 }
-                self.moved_away.cancel();
             }
             Err(error) => error!(error = %Chain::of(error), "the server was not upgraded"),
         }

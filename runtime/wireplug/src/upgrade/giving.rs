@@ -89,6 +89,7 @@ pub(crate) async fn give(running: &Arc<Running>, upgrade: Upgrade) -> Result<Upg
         });
     }
     ready.process.set_taken_over();
+    running.set_moved_away();
     let report = UpgradeReport {
         pid,
         version: ready.version,

@@ -30,10 +30,11 @@ pub(in crate::session) struct Binding {
 }
 
 impl Session {
-    /// Binds the session to a user, so that [`Sessions::user`] finds it. A binding to another user
-    /// ends. A user may have many sessions, unless
+    /// Binds the session to a user, so that [`Sessions::user`](crate::Sessions::user) finds it. A
+    /// binding to another user ends. A user may have many sessions, unless
     /// [`ServerConfig::sessions_per_user`](crate::config::ServerConfig::sessions_per_user) allows
-    /// only one: then the user's earlier sessions end with [`CloseReason::Displaced`].
+    /// only one: then the user's earlier sessions end with
+    /// [`CloseReason::Displaced`](crate::session::CloseReason::Displaced).
     ///
     /// # Errors
     /// Returns an error if the session has ended, or the name is not valid for a [`User`].
@@ -56,8 +57,8 @@ impl Session {
         self.binding().map(|binding| binding.user)
     }
 
-    /// Adds the session to a group, so that [`Sessions::group`] includes it. The session stays in
-    /// the group until it leaves the group or ends.
+    /// Adds the session to a group, so that [`Sessions::group`](crate::Sessions::group) includes
+    /// it. The session stays in the group until it leaves the group or ends.
     ///
     /// # Errors
     /// Returns an error if the session has ended, or the name is not valid for a [`Group`].
