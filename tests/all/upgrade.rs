@@ -9,12 +9,17 @@ use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use wireplug::app::{Json, State};
+use wireplug::config::ServerConfig;
+use wireplug::session::Message;
 use wireplug::upgrade::{Takeover, Upgrade};
 use wireplug::{App, CodecSource, RunningServer, Server, Session};
 use wireplug_tests::client::Client;
-use wireplug_tests::raw::{hello, package, request};
+use wireplug_tests::digits::{Digits, frame};
+use wireplug_tests::raw::{Raw, hello, package, request};
+use wireplug_tests::versions::DIGITS;
 use wireplug_tests::within;
 
+use crate::connectors::netstring::codec::Lines;
 use crate::connectors::udp::example as udp_client;
 
 /// The name of the test that is the new process.
@@ -44,6 +49,12 @@ fn app(kept: &Kept) -> App<Kept> {
         .route("log", |State(kept): State<Kept>| async move {
             Json(kept.log.lock().expect("nobody panics").clone())
         })
+        .route("ask", |session: Session| async move {
+            tokio::spawn(async move {
+                let answer = session.request_bytes("question", "6*7").await.expect("an answer");
+                session.send(Message::push("answered", answer.body)).expect("it is open");
+            });
+        })
         .route("end", |State(kept): State<Kept>| async move { kept.end.notify_one() })
         .route("remember", |session: Session| async move { session.set("what", Some("it")) })
         .route("recall", |session: Session| async move {
@@ -66,10 +77,15 @@ fn app(kept: &Kept) -> App<Kept> {
 
 async fn serve(kept: &Kept, takeover: Option<Takeover>) -> RunningServer {
     let pomelo = CodecSource::pomelo(json!({}));
-    let mut server = Server::new(app(kept));
+    // Both tests have servers in this process, whose sandboxes share its addresses.
+    let config = ServerConfig { max_connections: 100, ..ServerConfig::default() };
+    let mut server = Server::new(app(kept)).config(config);
     for url in ["tcp://127.0.0.1:0", "udp://127.0.0.1:0"] {
         server = server.listen(url, pomelo.clone());
     }
+    server = server
+        .listen("tcp://127.0.0.1:0", CodecSource::bytes("digits", DIGITS, json!({})).named("digits"))
+        .listen("tcp://127.0.0.1:0", CodecSource::native(Arc::new(Lines::default())).named("lines"));
     if let Some(takeover) = takeover {
         server = server.inherit_sockets(takeover.sockets()).taking_over(takeover);
     }
@@ -114,6 +130,64 @@ impl Datagrams {
     }
 }
 
+/// Returns the upgrade to the test that is the new process.
+fn to_the_new_process() -> Upgrade {
+    let program = std::env::current_exe().expect("a running program has a path");
+    ["--exact", NEW, "--include-ignored", "--nocapture"]
+        .into_iter()
+        .fold(Upgrade::to(program), |upgrade, argument| upgrade.argument(argument))
+}
+
+/// A session that waits for its client moves when the client has answered. One whose codec cannot
+/// save it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_to_a_client_is_answered_before_its_session_moves() {
+    let kept = Kept::default();
+    let old = Arc::new(serve(&kept, None).await);
+    let urls = old.urls();
+    let mut client = Digits::connect(&urls[2]).await;
+    client.send("REQ 1 0 ask\n").await;
+    assert_eq!(client.next().await, frame("RES", 1, "200", ""));
+    assert_eq!(client.next().await, frame("REQ", 1, "question", "6*7"));
+    let mut lines = Raw::connect(&urls[3]).await;
+    lines.send(b"1 count\n").await;
+    lines.expect(b"1 200 0\n").await;
+
+    let upgraded = {
+        let old = Arc::clone(&old);
+        tokio::spawn(async move { old.upgrade(to_the_new_process()).await })
+    };
+    // The new process serves already.
+    let mut other = loop {
+        let mut other = Client::open(&urls[0]).await;
+        other.handshake(None).await;
+        let log = other.call("log", &json!({})).await;
+        if !log.as_array().expect("a list").contains(&json!("opened 1")) {
+            break other;
+        }
+    };
+    assert!(!upgraded.is_finished(), "the session waits for its client");
+    client.send("RES 1 2 200\n42").await;
+    assert_eq!(client.next().await, frame("PSH", 0, "answered", "42"));
+    let report = within("the upgrade", upgraded).await.expect("no panic").expect("it is upgraded");
+    assert!(report.moved >= 1, "{report:?}");
+    let stayed: Vec<_> = report.stayed.iter().collect();
+    assert_eq!(stayed, [(&"its codec does not export `handoff`".to_owned(), &1)]);
+
+    // The ids of requests go on, and the old process goes on with the session that it has.
+    client.send("REQ 2 0 ask\n").await;
+    assert_eq!(client.next().await, frame("RES", 2, "200", ""));
+    assert_eq!(client.next().await, frame("REQ", 2, "question", "6*7"));
+    client.send("RES 2 1 200\n?").await;
+    assert_eq!(client.next().await, frame("PSH", 0, "answered", "?"));
+    lines.send(b"2 recall\n").await;
+    lines.expect(b"2 200 null\n").await;
+    drop(lines);
+    within("the end of the old server", old.drain_rest()).await;
+    other.request("end", "{}").await;
+    other.closed().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_application_keeps_moves_along() {
     let kept = Kept::default();
@@ -126,11 +200,7 @@ async fn what_an_application_keeps_moves_along() {
     client.request("remember", "{}").await;
     assert_eq!(datagrams.call(1, "count").await, json!(1));
 
-    let program = std::env::current_exe().expect("a running program has a path");
-    let upgrade = ["--exact", NEW, "--include-ignored", "--nocapture"]
-        .into_iter()
-        .fold(Upgrade::to(program), |upgrade, argument| upgrade.argument(argument));
-    let report = old.upgrade(upgrade).await.expect("it is upgraded");
+    let report = old.upgrade(to_the_new_process()).await.expect("it is upgraded");
     assert_eq!((report.moved, report.stayed.len()), (2, 0), "{report:?}");
     within("the end of the old server", old.drain_rest()).await;
     old.shutdown().await;

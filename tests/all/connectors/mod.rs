@@ -24,7 +24,7 @@ mod websocket;
 // The examples use the library as embedders do, and are run here.
 #[path = "../../../runtime/wireplug/examples/connector.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
-mod netstring;
+pub(crate) mod netstring;
 
 #[path = "../../../runtime/wireplug/examples/codec_overrides.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]

@@ -7,6 +7,8 @@ mod stays;
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,6 +17,7 @@ use wireplug_tests::folder::Folder;
 use wireplug_tests::raw::{Raw, request};
 use wireplug_tests::running::{Finished, PATIENCE, Signal, finish, send, wait_for};
 use wireplug_tests::served::Served;
+use wireplug_tests::within;
 
 use super::program::wireplug;
 
@@ -179,6 +182,44 @@ async fn clients_go_on_as_if_nothing_had_happened() {
 }
 
 /// A signal does the same as the command.
+/// Clients who come during upgrades are served by one process or the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_clients_are_never_refused() {
+    let mut old = Upgradable::start("upgrade-newcomers", DEMO);
+    let stop = Arc::new(AtomicBool::new(false));
+    let comers: Vec<_> = ["tcp", "ws"]
+        .map(|scheme| {
+            let (url, stop) = (old.server.url(scheme), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut served = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let mut client = Client::open(&url).await;
+                    client.handshake(None).await;
+                    assert_eq!(
+                        client.call("connector.entryHandler.echo", &json!(served)).await,
+                        json!(served)
+                    );
+                    served += 1;
+                }
+                served
+            })
+        })
+        .into();
+    let mut last: Option<Successor> = None;
+    for _ in 0..3 {
+        let (new, _) = tokio::task::block_in_place(|| old.upgrade());
+        if let Some(before) = last.replace(new) {
+            wait_for("the end of the process before", PATIENCE, || (!before.is_running()).then_some(()));
+        }
+    }
+    assert_eq!(old.server.exit_code(), Some(0));
+    stop.store(true, Ordering::Relaxed);
+    for comer in comers {
+        assert!(within("a client", comer).await.expect("none is refused") > 3);
+    }
+    last.expect("there were upgrades").end();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_upgrades_too() {
     let mut old = Upgradable::start("upgrade-signal", DEMO);
