@@ -6,6 +6,7 @@ mod soak;
 mod stays;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use wireplug_tests::running::{Finished, PATIENCE, Signal, finish, send, wait_for
 use wireplug_tests::served::Served;
 use wireplug_tests::within;
 
-use super::program::wireplug;
+use super::program::{PROGRAM, wireplug};
 
 /// A process that has taken over. It is no child of the test, so it is ended by its number.
 pub(super) struct Successor(pub(super) i32);
@@ -182,6 +183,35 @@ async fn clients_go_on_as_if_nothing_had_happened() {
 }
 
 /// A signal does the same as the command.
+/// A server that was started by a symbolic link is upgraded to what the link leads to by then.
+#[test]
+fn a_symbolic_link_is_followed_anew() {
+    let folder = Folder::new("upgrade-link");
+    let [one, two] = ["one", "two"].map(|name| {
+        let path = folder.path(name);
+        fs::copy(PROGRAM, &path).expect("a file can be copied");
+        path
+    });
+    let link = folder.path("wireplug");
+    symlink(&one, &link).expect("a link can be made");
+    let control = format!("unix://{}", folder.text("control.sock"));
+    let mut old = Served::start(Command::new(&link).args([
+        "serve",
+        "--listen",
+        "hybrid://127.0.0.1:0",
+        "--control",
+        &control,
+    ]));
+    fs::remove_file(&link).expect("it is there");
+    symlink(&two, &link).expect("a link can be made");
+    let report = finish(&mut wireplug(["upgrade", "--json", "--control", &control])).result();
+    let report: Value = serde_json::from_str(&report.expect("it is upgraded")).expect("it is JSON");
+    let new = Successor(report["pid"].as_i64().expect("a number") as i32);
+    assert_eq!(fs::read_link(format!("/proc/{}/exe", new.0)).expect("it runs"), two);
+    assert_eq!(old.exit_code(), Some(0));
+    new.end();
+}
+
 /// Clients who come during upgrades are served by one process or the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_clients_are_never_refused() {
