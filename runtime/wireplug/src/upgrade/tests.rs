@@ -275,6 +275,22 @@ impl Scene {
     }
 }
 
+/// A service may know a session by its old name. It hears that there is none only if that is so.
+#[test]
+fn a_command_for_a_session_that_has_gone_is_accepted_while_the_new_process_runs() {
+    let mut scene = Scene::new();
+    scene.step(Step::Leave(0));
+    scene.finish();
+    let push = Command::Push(Message::push("old", Vec::new()));
+    let accepted = |scene: &Scene, id| scene.old.apply_from_elsewhere(&Target::Session(SessionId(id)), &push);
+    assert_eq!([accepted(&scene, 0), accepted(&scene, 1), accepted(&scene, 99)], [1, 1, 0]);
+    scene.old.set_relay(None);
+    assert_eq!([accepted(&scene, 0), accepted(&scene, 1)], [0, 1]);
+    // Another upgrade does not bring it back.
+    scene.old.set_relay(Some(Arc::clone(&scene.outgoing) as Arc<dyn Relay>));
+    assert_eq!(accepted(&scene, 0), 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

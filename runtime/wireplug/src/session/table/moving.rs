@@ -96,6 +96,8 @@ impl Sessions {
 
     /// Sets the other process of an upgrade, or removes it.
     pub(crate) fn set_relay(&self, relay: Option<Arc<dyn Relay>>) {
+        // What had gone to a process that died is lost.
+        self.write().gone.clear();
         *self.0.relay.write().unwrap_or_else(PoisonError::into_inner) = relay;
     }
 
