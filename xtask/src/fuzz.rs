@@ -42,6 +42,7 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("fuzz-framing", &[]),
     ("fuzz-answers", &[]),
     ("fuzz-config", &[]),
+    ("fuzz-signatures", &[]),
     // `-len_control=0` lets libFuzzer begin with inputs of any length. Generated components are
     // small, so a process whose memory grows is a finding.
     ("fuzz-guests", &["-len_control=0", "-rss_limit_mb=1024"]),

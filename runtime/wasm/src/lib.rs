@@ -28,6 +28,7 @@ mod loader;
 pub mod places;
 mod sandbox;
 mod session;
+pub mod signature;
 mod singly;
 mod snapshot;
 #[cfg(test)]
