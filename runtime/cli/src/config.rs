@@ -80,6 +80,11 @@ fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
         let codec = listener.codec.as_deref().unwrap_or("its connector's own codec");
         text += &format!("  {} speaks {codec}\n", listener.url);
     }
+    if let Some(trust) = &config.trust {
+        let keys: Vec<&str> = trust.keys.keys().map(String::as_str).collect();
+        let others = if trust.require { "no others" } else { "others, with a warning" };
+        text += &format!("  loads codecs that are signed by {}, and {others}\n", keys.join(" or "));
+    }
     if let Some(control) = &config.control {
         text += &format!("  control API on {}\n", control_api(control));
     }

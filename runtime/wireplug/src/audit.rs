@@ -83,11 +83,13 @@ impl Actor {
 }
 
 /// A generation of a codec, as far as it is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) generation: Option<u64>,
     /// The SHA-256 of the component. `None` if the codec is native, or is not known.
     pub(crate) sha256: Option<Digest>,
+    /// Who signed the component: the names of trusted keys, and other keys as `unknown:ID`.
+    pub(crate) signed_by: Vec<String>,
 }
 
 /// How a change ended.
@@ -129,6 +131,8 @@ pub(crate) struct Record {
     from_sha256: Option<Digest>,
     to_generation: Option<u64>,
     to_sha256: Option<Digest>,
+    /// Who signed the component that is current now: the names of the keys.
+    to_signed_by: Vec<String>,
     /// Whether the request allowed a component that was rolled back before.
     forced: bool,
     outcome: Option<Outcome>,
@@ -150,6 +154,7 @@ impl Record {
             from_sha256: None,
             to_generation: None,
             to_sha256: None,
+            to_signed_by: Vec::new(),
             forced: false,
             outcome: None,
             reason: None,
@@ -183,6 +188,7 @@ impl Record {
     /// Sets the version that is current now, or was to become current.
     pub(crate) fn set_to(&mut self, to: Version) {
         (self.to_generation, self.to_sha256) = (to.generation, to.sha256);
+        self.to_signed_by = to.signed_by;
     }
 
     /// Sets the number of the new generation, whose component is set already.
@@ -293,6 +299,7 @@ impl AuditLog {
             from_sha256 = digest(record.from_sha256),
             to = to_generation,
             to_sha256 = digest(record.to_sha256),
+            to_signed_by = (!record.to_signed_by.is_empty()).then(|| record.to_signed_by.join(" ")),
             forced,
             reason,
             left_out,

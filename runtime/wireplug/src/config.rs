@@ -34,6 +34,7 @@ mod repair;
 mod schema;
 #[cfg(feature = "config-file")]
 mod source;
+mod trust;
 mod validate;
 
 pub use changes::{Change, Effect};
@@ -44,6 +45,7 @@ pub use key::Key;
 pub use listener::{AccessConfig, ClientLimits, ListenerConfig, Overflow};
 pub use nats::{NatsConfig, ServiceConfig};
 pub use problems::{Problem, Problems};
+pub use trust::{TrustConfig, TrustedKeyConfig};
 use wireplug_base::units;
 pub use wireplug_connectors::config::{ClientCertificates, OverRate, TlsConfig, WebSocketConfig};
 pub use wireplug_core::codec::CodecLimits;
@@ -69,6 +71,10 @@ pub struct Config {
     /// How components are compiled.
     #[serde(default)]
     pub compile: CompileConfig,
+    /// Whose codecs are loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TrustConfig")]
+    pub trust: Option<TrustConfig>,
     /// The control API. Without this table there is no control API, and the only way to swap a
     /// codec from outside is to replace its file.
     #[serde(default, skip_serializing_if = "Option::is_none")]

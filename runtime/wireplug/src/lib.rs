@@ -61,6 +61,7 @@
 //! |---|---|
 //! | [`slot`] | a codec's life: generations, swaps, trials, rollbacks |
 //! | [`config`] | the configuration, each value with its reason |
+//! | [`trust`] | whose codecs are loaded: signatures and keys |
 //! | [`status`] | what a server tells of itself |
 //! | [`testing`] | tests of an application, without a socket |
 //! | `traces` | spans of OpenTelemetry; with the feature `otel` |
@@ -112,6 +113,7 @@ pub mod testing;
 pub mod traces;
 #[cfg(not(feature = "otel"))]
 mod traces;
+pub mod trust;
 pub mod upgrade;
 
 pub use app::App;

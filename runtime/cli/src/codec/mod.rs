@@ -5,11 +5,15 @@ mod bench;
 mod build;
 mod check;
 mod inspect;
+mod keygen;
 mod live;
 mod load;
 mod new;
 mod show;
+mod sign;
+mod signers;
 mod test;
+mod verify;
 
 use std::path::Path;
 
@@ -30,6 +34,12 @@ enum Command {
     Build(build::Args),
     /// Tell what a component is and what it needs; also of one that would be refused.
     Inspect(inspect::Args),
+    /// Make a pair of keys that sign codecs: a private key in FILE, and the public key in FILE.pub.
+    Keygen(keygen::Args),
+    /// Sign a component. The signature is in the file: docs/trust.md tells how servers check it.
+    Sign(sign::Args),
+    /// Check whether one of some keys has signed a component as it is.
+    Verify(verify::Args),
     /// Replay a codec's test vectors: docs/vectors.md tells how they are written.
     Test(test::Args),
     /// Check what every codec promises, with inputs that nobody wrote: docs/check.md tells what is
@@ -57,6 +67,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Command::New(args) => new::run(args),
         Command::Build(args) => build::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Sign(args) => sign::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Test(args) => test::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),

@@ -11,7 +11,8 @@ use crate::table::table;
 /// The number of digits that are shown of a digest: enough for people to recognize it.
 const DIGITS: usize = 12;
 
-const HEAD: [&str; 7] = ["CODEC", "GENERATION", "ROLE", "VERSION", "SHA-256", "SESSIONS", "FAULTS"];
+const HEAD: [&str; 8] =
+    ["CODEC", "GENERATION", "ROLE", "VERSION", "SHA-256", "SIGNED BY", "SESSIONS", "FAULTS"];
 
 /// Formats a table of all generations, and below it notes on their slots, such as suspensions.
 pub(super) fn slots(slots: &[SlotStatus]) -> String {
@@ -22,8 +23,9 @@ pub(super) fn slots(slots: &[SlotStatus]) -> String {
     table(&rows) + &slots.iter().map(notes).collect::<String>()
 }
 
-fn row(slot: &str, generation: &GenerationStatus) -> [String; 7] {
-    let GenerationStatus { number, role, name, version, sha256, sessions, faults, .. } = generation;
+fn row(slot: &str, generation: &GenerationStatus) -> [String; 8] {
+    let GenerationStatus { number, role, name, version, sha256, signed_by, sessions, faults, .. } =
+        generation;
     let role = match role {
         Role::Current => "current",
         Role::Shadow => "shadow",
@@ -38,6 +40,7 @@ fn row(slot: &str, generation: &GenerationStatus) -> [String; 7] {
         role.to_owned(),
         format!("{name} {version}"),
         sha256.map_or_else(|| "native".to_owned(), |digest| digest.to_string()[..DIGITS].to_owned()),
+        if signed_by.is_empty() { "-".to_owned() } else { signed_by.join(",") },
         sessions.to_string(),
         if causes.is_empty() { "0".to_owned() } else { causes.join(", ") },
     ]
@@ -148,8 +151,13 @@ fn cpu_notes(name: &str, cpu: &CpuStatus) -> String {
 }
 
 pub(super) fn swap(report: &SwapReport) -> String {
-    let SwapReport { slot, from, to, moved, staying, reasons, longest_move_us, took_ms, .. } = report;
+    let SwapReport {
+        slot, from, to, to_signed_by, moved, staying, reasons, longest_move_us, took_ms, ..
+    } = report;
     let mut text = format!("{slot}: generation {from} -> {to}, in {took_ms} ms\n");
+    if !to_signed_by.is_empty() {
+        text += &format!("  signed by {}\n", to_signed_by.join(", "));
+    }
     text += &format!("  {} moved", many(*moved, "session"));
     if *moved > 0 {
         text += &format!("; the longest stood still for {} ms", *longest_move_us as f64 / 1000.0);

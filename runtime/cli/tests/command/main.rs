@@ -15,6 +15,7 @@
 //! | `gone` | a client whose machine has lost its network |
 //! | `in_the_browser` | the console in Chromium |
 //! | `log` | the output of `wireplug serve` |
+//! | `signing` | `wireplug codec keygen`, `sign` and `verify` |
 //! | `systemd` | what is reported to the service manager |
 //! | `upgrade` | `wireplug upgrade` |
 //! | `siege` | a soak: attackers on every transport |
@@ -38,6 +39,7 @@ mod in_the_browser;
 mod log;
 #[cfg(target_os = "linux")]
 mod siege;
+mod signing;
 mod systemd;
 mod traces;
 mod upgrade;

@@ -243,7 +243,7 @@ async fn upload(
     let read = api.uploads.read(body).await;
     let (component, permit) = change.checked(read)?;
     let digest = Digest::of(&component);
-    change.note(|record| record.set_to(Version { generation: None, sha256: Some(digest) }));
+    change.note(|record| record.set_to(Version { sha256: Some(digest), ..Version::default() }));
     info!(who = client.actor.who, slot = name, component = %digest, size = component.len(), "a component was sent");
     if upload.force {
         slot.forgive(digest);
@@ -258,13 +258,18 @@ async fn upload(
             change.run(swap, SwapReport::describe).await.map(Json::into_response)
         }
         Purpose::Trial(trial, share) => {
+            let of = slot.clone();
             let candidate = async move {
                 let _permit = permit;
                 let generation = slot.try_out(&source, trial, share).await?;
                 Ok::<_, SwapError>(Candidate { slot: slot.name().to_owned(), generation })
             };
-            let describe = |candidate: &Candidate, record: &mut Record| {
-                record.set_to_generation(candidate.generation);
+            let describe = move |candidate: &Candidate, record: &mut Record| {
+                // The trial may be over already.
+                match of.trial_versions().0 {
+                    tried if tried.generation == Some(candidate.generation) => record.set_to(tried),
+                    _ => record.set_to_generation(candidate.generation),
+                }
                 Outcome::Done
             };
             change.run(candidate, describe).await.map(Json::into_response)

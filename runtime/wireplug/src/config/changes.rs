@@ -230,6 +230,7 @@ impl Difference {
         match *self.names() {
             ["log", _]
             | ["server", "max-connections" | "accept-rate" | "drain-timeout" | "drain-spread"]
+            | ["trust", ..]
             | ["listeners", ""] => Effect::AtOnce,
             ["listeners", _, "access", "allow" | "deny"] => Effect::AtOnce,
             ["listeners", _, "access" | "tls" | "websocket", ..]
@@ -298,6 +299,7 @@ mod tests {
     fn each_key_has_its_effect() {
         let changed = lines(|config| {
             config["log"] = json!({ "level": "debug" });
+            config["trust"] = json!({ "keys": { "release": { "file": "release.pub" } } });
             config["server"] = json!({ "max-connections": 5, "large-sandboxes": 7 });
             config["codecs"]["pomelo"]["options"]["heartbeat"] = json!(7);
             config["codecs"]["pomelo"]["swap"] = json!({ "watch": false });
@@ -315,6 +317,7 @@ mod tests {
             "server.large-sandboxes: 256 -> 7; needs a restart",
             "server.max-connections: 10000 -> 5; at once",
             "services.chat: differs; at once",
+            "trust: differs; at once",
             "listeners[1].limits.handshake-timeout: 10s -> 3s; for new connections",
             "listeners[1].limits.packets-per-second: 0 -> 9; at once",
             "listeners[2].access.deny: [] -> [\"10.0.0.0/8\"]; at once",

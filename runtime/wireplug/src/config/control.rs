@@ -46,10 +46,10 @@ pub struct ControlConfig {
     #[schemars(with = "PathBuf")]
     pub read_token_file: Option<PathBuf>,
     /// A file for the audit log; a path relative to the configuration file. The server appends one
-    /// line of JSON for each change: who changed which codec, when, from which digest to which,
-    /// whether it was forced, and the outcome. The server creates the file with mode 0600. It
-    /// creates the file again after the file was renamed, so that logs can be rotated. The log has
-    /// the same lines, with the target `wireplug::audit`.
+    /// line of JSON for each change: who changed which codec, when, from which digest to which, the
+    /// keys that have signed it, whether it was forced, and the outcome. The server creates the
+    /// file with mode 0600. It creates the file again after the file was renamed, so that logs can
+    /// be rotated. The log has the same lines, with the target `wireplug::audit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub audit_log: Option<PathBuf>,

@@ -3,6 +3,7 @@
 mod addresses;
 mod control;
 mod nats;
+mod trust;
 
 use std::path::Path;
 
@@ -93,6 +94,9 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
             what: "the application is either the demo or the services behind NATS: leave one of them out"
                 .to_owned(),
         });
+    }
+    if let Some(trust) = &config.trust {
+        trust::trust(trust, directory, &mut found);
     }
     nats::services(config, directory, &mut found);
     let taken = addresses::listeners(&config.listeners, &mut found);

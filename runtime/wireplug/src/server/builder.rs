@@ -10,6 +10,7 @@ use crate::config::{BuiltinApp, CompileConfig, Config, LoggedAccess, ServerConfi
 #[cfg(feature = "control")]
 use crate::events::Events;
 use crate::traces::Traces;
+use crate::trust::Trust;
 use crate::upgrade::Takeover;
 use wireplug_connectors::{BoxError, Connector, Connectors, Health, ListenUrl};
 use wireplug_wasm::{CompileObserver, Compiler};
@@ -50,6 +51,8 @@ pub struct Server {
     pub(super) health: Health,
     pub(super) access_log: LoggedAccess,
     pub(super) traces: Traces,
+    /// Whose codecs are loaded.
+    pub(super) trust: Trust,
     /// The process that this one takes over from.
     pub(super) takeover: Option<Takeover>,
     #[cfg(feature = "control")]
@@ -77,6 +80,7 @@ impl Server {
             health: Health::default(),
             access_log: LoggedAccess::default(),
             traces: Traces::default(),
+            trust: Trust::default(),
             takeover: None,
             #[cfg(feature = "control")]
             events: Events::default(),
@@ -193,6 +197,13 @@ impl Server {
     /// Sets how components are compiled.
     pub fn compile(mut self, config: CompileConfig) -> Self {
         self.compile = config;
+        self
+    }
+
+    /// Sets whose codecs are loaded. By default, every codec is. A configuration with a table
+    /// `trust` sets it too.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
         self
     }
 

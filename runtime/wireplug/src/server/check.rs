@@ -58,6 +58,7 @@ impl Server {
             health: _,
             access_log: _,
             traces: _,
+            trust,
             takeover: _,
             #[cfg(feature = "control")]
                 events: _,
@@ -101,6 +102,7 @@ impl Server {
             Slots::new(&config, &compile, listeners.len(), memory, compiler, on_compiling, app.routes());
         if let Some(mut slots) = refused.take(Key::default().name("server"), slots) {
             let mut wrong: Vec<CodecSource> = Vec::new();
+            let trust = Arc::new(trust);
             for (key, listener) in listeners {
                 let codec = &listener.codec;
                 // The problem was reported for the first listener that names the codec.
@@ -111,7 +113,7 @@ impl Server {
                     true => Key::default().name("codecs").name(&codec.settings.name),
                     false => key.clone(),
                 };
-                let slot = slots.of(codec.clone(), listener.named).await;
+                let slot = slots.of(codec.clone(), listener.named, &trust).await;
                 if let Some(slot) = refused.take(codec_key, slot) {
                     refused.take(key, listener.check(&slot, &listener.options(&config, &common), &config));
                 } else {

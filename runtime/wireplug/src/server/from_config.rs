@@ -9,6 +9,7 @@ use super::{CodecSource, Listener, Server};
 use crate::app::App;
 use crate::codec::Options;
 use crate::config::{Builtin, CodecConfig, CompileConfig, Config, Key, ListenerConfig, Problem, Problems};
+use crate::trust::Trust;
 
 impl Server {
     /// Creates a server for an application from a configuration. See [`Server::configured`].
@@ -45,6 +46,9 @@ impl Server {
             self.config(config.server.clone()).compile(CompileConfig { cache, ..config.compile.clone() });
         server.configured = Some(config.clone());
         server.access_log = config.log.access;
+        if let Some(trust) = &config.trust {
+            server.trust = Trust::of(trust, directory)?;
+        }
         #[cfg(feature = "nats")]
         if let Some(nats) = &config.nats {
             server = server.nats(nats.within(directory), config.services.clone());

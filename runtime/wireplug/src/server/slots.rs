@@ -11,6 +11,7 @@ use super::StartError;
 use crate::audit::AuditLog;
 use crate::config::{CompileConfig, ServerConfig};
 use crate::slot::{CodecSource, Slot, SlotResources};
+use crate::trust::Trust;
 use wireplug_wasm::places::Places;
 use wireplug_wasm::{Cache, CompileObserver, Compiler, EngineSizes, WasmEngine};
 
@@ -81,7 +82,13 @@ impl Slots {
         }
         // Shadows have a limit of their own, so that a session that moves always finds a sandbox.
         let shadows = Places::new(headroom as usize, "shadows", "`max-awake` under [server]");
-        let resources = Arc::new(SlotResources { engine, routes, shadows, audit: Arc::default() });
+        let resources = Arc::new(SlotResources {
+            engine,
+            routes,
+            shadows,
+            audit: Arc::default(),
+            trust: Mutex::default(),
+        });
         let most = codecs.saturating_add(LATER_CODECS as usize);
         Ok(Self { resources, loaded: Vec::new(), most, memory, falls_back: false })
     }
@@ -108,7 +115,14 @@ impl Slots {
 
     /// Returns the slot of a codec, and loads the codec if it has no slot yet. If the codec was not
     /// `named` for its listener and its name is taken, the slot gets a free name.
-    pub(super) async fn of(&mut self, source: CodecSource, named: bool) -> Result<Slot, StartError> {
+    ///
+    /// `trust` says whose codec it may be.
+    pub(super) async fn of(
+        &mut self,
+        source: CodecSource,
+        named: bool,
+        trust: &Arc<Trust>,
+    ) -> Result<Slot, StartError> {
         if let Some(entry) = self.loaded.iter().find(|entry| entry.source.is_same(&source)) {
             return Ok(entry.slot.clone());
         }
@@ -129,8 +143,8 @@ impl Slots {
         let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
         // The load runs on a thread that may block for seconds, so that the start can be cancelled
         // meanwhile.
-        let falls_back = self.falls_back;
-        let loading = spawn_blocking(move || Slot::load(&renamed, resources, falls_back));
+        let (trust, falls_back) = (Arc::clone(trust), self.falls_back);
+        let loading = spawn_blocking(move || Slot::load(&renamed, resources, &trust, falls_back));
         let slot = loading.await.map_err(|error| StartError::Panicked(error.into()))??;
         self.loaded.push(Entry { source, slot: slot.clone(), named });
         Ok(slot)
@@ -139,6 +153,16 @@ impl Slots {
     /// Returns the slots, in the order in which listeners named them first.
     pub(super) fn all(&self) -> impl Iterator<Item = &Slot> {
         self.loaded.iter().map(|entry| &entry.slot)
+    }
+
+    /// Returns whose codecs are loaded now.
+    pub(super) fn trust(&self) -> Arc<Trust> {
+        self.resources.trust()
+    }
+
+    /// Sets whose codecs are loaded from now on. Codecs that run go on.
+    pub(super) fn set_trust(&self, trust: Arc<Trust>) {
+        *self.resources.trust.lock().unwrap_or_else(PoisonError::into_inner) = trust;
     }
 
     /// Returns the log in which all slots write their lines.

@@ -56,6 +56,7 @@ impl Server {
             health,
             access_log,
             traces,
+            trust,
             takeover,
             #[cfg(feature = "control")]
             events,
@@ -91,6 +92,8 @@ impl Server {
             on_compiling,
             app.routes(),
         )?;
+        let trust = Arc::new(trust);
+        slots.set_trust(Arc::clone(&trust));
         #[cfg(feature = "control")]
         slots.audit().add_to(events.clone());
         let common = Common {
@@ -102,7 +105,7 @@ impl Server {
         let mut prepared = Vec::new();
         slots.falls_back = true;
         for listener in listeners {
-            let slot = slots.of(listener.codec.clone(), listener.named).await?;
+            let slot = slots.of(listener.codec.clone(), listener.named, &trust).await?;
             prepared.push(Prepared::bind(listener, slot, &config, &common, takeover.as_ref()).await?);
         }
         slots.falls_back = false;

@@ -9,6 +9,7 @@ use super::swap::conflict;
 use super::sync::lock;
 use super::{CodecSource, Generation, SlotState, SwapError, SwapReport, check_fit};
 use crate::codec::Digest;
+use crate::trust::Trust;
 use wireplug_wasm::WasmLoader;
 
 impl SlotState {
@@ -22,7 +23,8 @@ impl SlotState {
         let (state, source) = (Arc::clone(self), source.clone());
         blocking(move || {
             let options = LoadOptions::resolve(&source, &state.resources.routes)?;
-            state.load_read(&loader, load::read(&source)?, options, pin)
+            let trust = state.resources.trust();
+            state.load_read(&loader, load::read(&source)?, options, pin, &trust)
         })
         .await
     }
@@ -34,9 +36,10 @@ impl SlotState {
         read: Read<'_>,
         options: LoadOptions,
         pin: Option<Digest>,
+        trust: &Trust,
     ) -> Result<Loaded, SwapError> {
         self.is_not_rejected(read.digest(), &options)?;
-        Ok(read.load(loader, options, pin, &self.settings.overrides)?)
+        Ok(read.load(loader, options, pin, trust, &self.settings.overrides)?)
     }
 
     /// Makes a generation of what was loaded. What may have changed while the source was loading is
@@ -46,17 +49,24 @@ impl SlotState {
         source: &CodecSource,
         loaded: Loaded,
         pin: Option<Digest>,
+        trust: &Trust,
     ) -> Result<Arc<Generation>, SwapError> {
         let generation = self.generation(source, loaded);
-        self.may_serve(&generation, pin)?;
+        self.may_serve(&generation, pin, trust)?;
         Ok(generation)
     }
 
     /// Checks whether a generation may become current.
-    fn may_serve(&self, generation: &Generation, pin: Option<Digest>) -> Result<(), SwapError> {
+    fn may_serve(
+        &self,
+        generation: &Generation,
+        pin: Option<Digest>,
+        trust: &Trust,
+    ) -> Result<(), SwapError> {
         let digest = generation.component.map(|component| component.digest);
         self.is_not_rejected(digest, &generation.options)?;
         load::check_pin(digest, pin).map_err(SwapError::Pin)?;
+        trust.admits(&generation.signers).map_err(SwapError::Unsigned)?;
         for (url, kinds, datagrams) in lock(&self.listeners).iter() {
             check_fit(url, *kinds, *datagrams, generation).map_err(SwapError::Fit)?;
         }
@@ -81,16 +91,17 @@ impl SlotState {
         self: &Arc<Self>,
         ticket: Ticket,
         source: CodecSource,
+        trust: Arc<Trust>,
     ) -> Result<Replacement, SwapError> {
         let pin = source.settings.pin;
-        let (state, of) = (Arc::clone(self), source.clone());
+        let (state, of, by) = (Arc::clone(self), source.clone(), Arc::clone(&trust));
         let (digest, options, loaded) = blocking(move || {
             let options = LoadOptions::resolve(&of, &state.resources.routes)?;
             let read = load::read(&of)?;
             let digest = read.digest();
             let loaded = match state.is_current(digest, &options, pin) {
                 true => None,
-                false => Some(state.load_read(&state.loader, read, options.clone(), pin)?),
+                false => Some(state.load_read(&state.loader, read, options.clone(), pin, &by)?),
             };
             Ok((digest, options, loaded))
         })
@@ -98,7 +109,7 @@ impl SlotState {
         let mut file = None;
         let mut admit = |mut loaded: Loaded| {
             file = loaded.file.take();
-            self.admit(&source, loaded, pin)
+            self.admit(&source, loaded, pin, &trust)
         };
         let generation = loaded.map(&mut admit).transpose()?;
         if let Some(generation) = &generation {
@@ -154,19 +165,20 @@ impl Replacement {
         let pin = self.source.settings.pin;
         loop {
             let mut change = state.changes.begin(self.ticket).await?;
+            let trust = state.resources.trust();
             let report = match (state.is_current(self.digest, &self.options, pin), self.generation.take()) {
                 (true, _) => {
                     change.is_made();
                     None
                 }
                 (false, Some(generation)) => {
-                    state.may_serve(&generation, pin)?;
+                    state.may_serve(&generation, pin, &trust)?;
                     Some(state.make_current(&mut change, generation, None).await?)
                 }
                 // Another generation became current since it was prepared.
                 (false, None) => {
                     drop(change);
-                    self = state.prepare(self.ticket, self.source).await?;
+                    self = state.prepare(self.ticket, self.source, trust).await?;
                     continue;
                 }
             };

@@ -10,8 +10,16 @@ use wireplug_base::Chain;
 impl SwapReport {
     /// Adds the versions to a line of the audit log.
     pub(crate) fn describe(&self, record: &mut Record) -> Outcome {
-        record.set_from(Version { generation: Some(self.from), sha256: self.from_sha256 });
-        record.set_to(Version { generation: Some(self.to), sha256: self.to_sha256 });
+        record.set_from(Version {
+            generation: Some(self.from),
+            sha256: self.from_sha256,
+            ..Version::default()
+        });
+        record.set_to(Version {
+            generation: Some(self.to),
+            sha256: self.to_sha256,
+            signed_by: self.to_signed_by.clone(),
+        });
         Outcome::Done
     }
 
@@ -54,7 +62,11 @@ impl Slot {
 
 impl Generation {
     fn version(&self) -> Version {
-        Version { generation: Some(self.number), sha256: self.component.map(|component| component.digest) }
+        Version {
+            generation: Some(self.number),
+            sha256: self.component.map(|component| component.digest),
+            signed_by: self.signers.names(),
+        }
     }
 }
 

@@ -31,6 +31,9 @@ pub enum SourceFault {
     /// Any user of the machine could have written the file.
     #[error("{0}")]
     Untrusted(String),
+    /// No trusted key has signed the component.
+    #[error("{0}")]
+    Unsigned(String),
     /// The component is refused.
     #[error(transparent)]
     Component(LoadError),
@@ -63,6 +66,9 @@ pub enum SwapError {
     /// After the codec was loaded, the slot was pinned to another component.
     #[error("{0}")]
     Pin(String),
+    /// After the codec was loaded, the keys that had signed it were taken out of the trusted ones.
+    #[error("{0}")]
+    Unsigned(String),
     /// The codec does not fit a listener of the slot.
     #[error("{0}")]
     Fit(String),

@@ -16,6 +16,7 @@ use crate::codec::{
 };
 use crate::config::FaultLimits;
 use crate::stats::{Histogram, Sharded};
+use crate::trust::Signers;
 use crate::upgrade::SavedCodec;
 use wireplug_core::framing;
 
@@ -25,6 +26,8 @@ pub(crate) struct Generation {
     pub(super) number: u64,
     pub(super) codec: Arc<dyn Codec>,
     pub(super) component: Option<Component>,
+    /// Who vouched for the codec when it was loaded.
+    pub(super) signers: Signers,
     /// Where the codec came from, as a text for people.
     pub(super) origin: String,
     pub(super) options: LoadOptions,
@@ -91,6 +94,7 @@ impl Generation {
             number,
             codec: loaded.codec,
             component: loaded.component,
+            signers: loaded.signers,
             origin: source.origin(),
             options: loaded.options,
             loaded_at: SystemTime::now(),

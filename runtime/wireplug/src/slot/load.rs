@@ -14,6 +14,7 @@ use tracing::warn;
 use super::source::{CodecSource, Kind};
 use super::{SourceError, SourceFault};
 use crate::codec::{Codec, Digest, Options, ResolvedOptions};
+use crate::trust::{Signers, Trust};
 use wireplug_base::FileFingerprint;
 use wireplug_base::ownership::{self, Doubt};
 use wireplug_core::codec::overrides::Overrides;
@@ -28,6 +29,8 @@ pub(super) struct Loaded {
     pub(super) codec: Arc<dyn Codec>,
     /// The component, or `None` if the codec is native.
     pub(super) component: Option<Component>,
+    /// Who vouches for the codec.
+    pub(super) signers: Signers,
     pub(super) options: LoadOptions,
     /// How long it took to load.
     pub(super) took: Duration,
@@ -83,6 +86,7 @@ pub(super) struct Read<'a> {
 pub(super) fn read(source: &CodecSource) -> Result<Read<'_>, SourceError> {
     let (wasm, doubts) = match &source.kind {
         Kind::Native(_) => return Ok(Read { source, component: None, doubts: Vec::new() }),
+        Kind::BuiltIn(wasm) => (Cow::Borrowed(*wasm), Vec::new()),
         Kind::Bytes(wasm) | Kind::Kept(wasm, _) => (Cow::Borrowed(&wasm[..]), Vec::new()),
         Kind::File(path) => {
             let (wasm, doubts) = read_file(path).map_err(|error| {
@@ -101,16 +105,18 @@ impl Read<'_> {
         self.component.as_ref().map(|(component, _)| component.digest)
     }
 
-    /// Compiles and checks the component, replays its test vectors, and adds the slot's overrides.
+    /// Checks who signed the component, compiles and checks it, replays its test vectors, and adds
+    /// the slot's overrides.
     pub(super) fn load(
         self,
         loader: &WasmLoader,
         options: LoadOptions,
         pin: Option<Digest>,
+        trust: &Trust,
         overrides: &Overrides,
     ) -> Result<Loaded, SourceError> {
         let name = &self.source.settings.name;
-        let mut loaded = self.load_whole(loader, options, pin)?;
+        let mut loaded = self.load_whole(loader, options, pin, trust)?;
         loaded.codec = overrides.over(loaded.codec).map_err(|error| {
             let what = format!("a codec override does not go with the codec {name}");
             SourceError::new(what, SourceFault::Override(error.into()))
@@ -123,6 +129,7 @@ impl Read<'_> {
         loader: &WasmLoader,
         options: LoadOptions,
         pin: Option<Digest>,
+        trust: &Trust,
     ) -> Result<Loaded, SourceError> {
         let start = Instant::now();
         let source = self.source;
@@ -135,14 +142,22 @@ impl Read<'_> {
             return Ok(Loaded {
                 codec: Arc::clone(codec),
                 component: None,
+                signers: Signers::program(),
                 options,
                 took: start.elapsed(),
                 file: None,
             });
         };
+        let signers = match &source.kind {
+            Kind::BuiltIn(_) => Signers::program(),
+            _ => trust.signers(&wasm),
+        };
         let load = || -> Result<WasmCodec, SourceFault> {
             check_pin(Some(component.digest), pin).map_err(SourceFault::Pin)?;
-            trust(source, &self.doubts, pin.is_some())?;
+            check_owners(source, &self.doubts, pin.is_some())?;
+            // The cache has compiled code of components that nobody has signed, so this comes
+            // before anything that reads it.
+            trust.check(&source.settings.name, &signers).map_err(SourceFault::Unsigned)?;
             for warning in &options.warnings {
                 warn!(slot = source.settings.name, warning, "a codec's secret is not kept");
             }
@@ -161,6 +176,7 @@ impl Read<'_> {
         Ok(Loaded {
             codec: Arc::new(codec),
             component: Some(component),
+            signers,
             options,
             took: start.elapsed(),
             file,
@@ -171,7 +187,7 @@ impl Read<'_> {
 /// Warns of each way in which other users could have written a codec's file. Returns an error if
 /// any user of the machine could have written the file, unless its digest was compared with the
 /// pin.
-fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> Result<(), SourceFault> {
+fn check_owners(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> Result<(), SourceFault> {
     for doubt in doubts {
         if doubt.by_anybody && !is_pinned {
             let why = format!("{doubt}, or pin the component with `sha256` in the configuration");

@@ -75,6 +75,7 @@ use self::sync::lock;
 use crate::audit::AuditLog;
 use crate::codec::shadow::Comparison;
 use crate::codec::{Carrier, Codec, CpuAccount, Digest, Options};
+use crate::trust::Trust;
 use wireplug_base::Chain;
 use wireplug_connectors::SocketKinds;
 use wireplug_wasm::places::{Places, Tenant};
@@ -93,6 +94,15 @@ pub(crate) struct SlotResources {
     pub(crate) shadows: Places,
     /// The log of the changes.
     pub(crate) audit: Arc<AuditLog>,
+    /// Whose codecs are loaded.
+    pub(crate) trust: Mutex<Arc<Trust>>,
+}
+
+impl SlotResources {
+    /// Returns whose codecs are loaded now.
+    pub(crate) fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&lock(&self.trust))
+    }
 }
 
 pub(crate) struct SlotState {
@@ -132,6 +142,8 @@ impl Slot {
     /// Loads a source as the first generation. This compiles the component, so it must be called on
     /// a thread that may block for seconds.
     ///
+    /// `trust` says whose codecs are loaded.
+    ///
     /// With `falls_back`, keeps the content of the codec's file. If the file is refused, loads the
     /// last content that was kept, and logs an error.
     ///
@@ -140,13 +152,14 @@ impl Slot {
     pub(crate) fn load(
         source: &CodecSource,
         resources: Arc<SlotResources>,
+        trust: &Trust,
         falls_back: bool,
     ) -> Result<Self, SourceError> {
         let settings = source.settings.clone();
         let loader = settings.loader(&resources.engine);
         let options = LoadOptions::resolve(source, &resources.routes)?;
         let load = |source: &CodecSource| {
-            load::read(source)?.load(&loader, options.clone(), settings.pin, &settings.overrides)
+            load::read(source)?.load(&loader, options.clone(), settings.pin, trust, &settings.overrides)
         };
         let (of, mut loaded) = match load(source) {
             Ok(loaded) => (source.clone(), loaded),
@@ -215,6 +228,11 @@ impl Slot {
     /// Returns the digest of the current generation's component, or `None` if it is native.
     pub(crate) fn digest(&self) -> Option<Digest> {
         self.current().component.map(|component| component.digest)
+    }
+
+    /// Warns if the current generation would not be loaded any more.
+    pub(crate) fn warn_if_untrusted(&self, trust: &Trust) {
+        trust.warn_of_running(self.name(), &self.current().signers);
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -46,6 +46,8 @@ pub struct CodecSource {
 
 #[derive(Clone)]
 pub(super) enum Kind {
+    /// A component that is part of the program.
+    BuiltIn(&'static [u8]),
     Bytes(Bytes),
     File(PathBuf),
     /// The last version of a file that was loaded.
@@ -72,16 +74,17 @@ impl CodecSource {
     /// Returns the built-in Pomelo codec, which is a sandboxed component.
     /// `guest-examples/pomelo/README.md` describes its options.
     pub fn pomelo(options: impl Into<Options>) -> Self {
-        Self::bytes("pomelo", Bytes::from_static(POMELO), options)
+        Self::new("pomelo", Kind::BuiltIn(POMELO), options)
     }
 
     /// Returns the built-in codec for Pomelo's clients over Socket.IO, which is a sandboxed
     /// component. `guest-examples/sio/README.md` describes its options.
     pub fn sio(options: impl Into<Options>) -> Self {
-        Self::bytes("sio", Bytes::from_static(SIO), options)
+        Self::new("sio", Kind::BuiltIn(SIO), options)
     }
 
-    /// Returns the source of a component in memory. The slot is called `name`.
+    /// Returns the source of a component in memory. The slot is called `name`. A server with
+    /// [`Trust`](crate::trust::Trust) checks its signatures like those of a file.
     pub fn bytes(name: &str, wasm: impl Into<Bytes>, options: impl Into<Options>) -> Self {
         Self::new(name, Kind::Bytes(wasm.into()), options)
     }
@@ -167,7 +170,7 @@ impl CodecSource {
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.kind {
             Kind::File(path) => Some(path),
-            Kind::Bytes(_) | Kind::Kept(..) | Kind::Native(_) => None,
+            Kind::BuiltIn(_) | Kind::Bytes(_) | Kind::Kept(..) | Kind::Native(_) => None,
         }
     }
 
@@ -189,14 +192,16 @@ impl CodecSource {
         match &self.kind {
             Kind::File(path) => format!("cannot load the codec {}", path.display()),
             Kind::Kept(_, path) => format!("cannot load the last good version of {}", path.display()),
-            Kind::Bytes(_) | Kind::Native(_) => format!("cannot load the codec {}", self.settings.name),
+            Kind::BuiltIn(_) | Kind::Bytes(_) | Kind::Native(_) => {
+                format!("cannot load the codec {}", self.settings.name)
+            }
         }
     }
 
     /// Returns where the codec comes from, for people.
     pub(super) fn origin(&self) -> String {
         match &self.kind {
-            Kind::Bytes(_) => "memory".to_owned(),
+            Kind::BuiltIn(_) | Kind::Bytes(_) => "memory".to_owned(),
             Kind::File(path) => path.display().to_string(),
             Kind::Kept(_, path) => format!("the last good version of {}", path.display()),
             Kind::Native(_) => "native".to_owned(),

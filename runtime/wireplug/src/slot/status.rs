@@ -54,6 +54,10 @@ pub struct GenerationStatus {
     pub contract: Option<String>,
     /// The SHA-256 of the component, or `None` if the codec is native.
     pub sha256: Option<Digest>,
+    /// The names of the trusted keys that had signed the component when it was loaded. Signatures
+    /// of other keys follow, as `unknown:` and the id that they give their key. Empty for native
+    /// and built-in codecs, which are part of the program.
+    pub signed_by: Vec<String>,
     /// The size of the component, in bytes, or `None` if the codec is native.
     pub size: Option<usize>,
     /// Where the codec came from: the path of a file, `memory` or `native`.
@@ -139,6 +143,7 @@ impl GenerationStatus {
             version: description.version.clone(),
             contract: generation.component.map(|_| CONTRACT_VERSION.to_owned()),
             sha256: generation.component.map(|component| component.digest),
+            signed_by: generation.signers.names(),
             size: generation.component.map(|component| component.size),
             origin: generation.origin.clone(),
             abilities: generation.abilities().names().map(str::to_owned).collect(),

@@ -16,6 +16,7 @@ use super::{CodecSource, Generation, Slot, SlotState, SwapError};
 use crate::codec::shadow::Comparison;
 use crate::codec::{Codec as _, Digest};
 use crate::config::LiveSessions;
+use crate::trust::Trust;
 
 /// How many sessions move at the same time. A move takes some 0.1 ms of a thread, for which other
 /// connections wait.
@@ -47,6 +48,9 @@ pub struct SwapReport {
     pub from_sha256: Option<Digest>,
     /// The SHA-256 of the component that is current now, or `None` if the codec is native.
     pub to_sha256: Option<Digest>,
+    /// The names of the trusted keys that have signed the component that is current now. Signatures
+    /// of other keys follow, as `unknown:` and the id that they give their key.
+    pub to_signed_by: Vec<String>,
     /// What became of live sessions.
     pub sessions: LiveSessions,
     /// Sessions that moved to the new generation.
@@ -88,7 +92,8 @@ impl Slot {
         self.whole(async move {
             let loaded = state.load(state.loader.clone(), &source, state.own().settings.pin).await?;
             let mut change = state.changes.begin(ticket).await?;
-            let generation = state.admit(&source, loaded, state.own().settings.pin)?;
+            let trust = state.resources.trust();
+            let generation = state.admit(&source, loaded, state.own().settings.pin, &trust)?;
             state.make_current(&mut change, generation, sessions).await
         })
         .await
@@ -103,16 +108,25 @@ impl Slot {
     pub async fn reload(&self) -> Result<Option<SwapReport>, SwapError> {
         let state = Arc::clone(&self.0);
         let ticket = state.changes.ticket();
-        self.whole(async move { state.prepare(ticket, state.own()).await?.make().await }).await
+        self.whole(async move {
+            let trust = state.resources.trust();
+            state.prepare(ticket, state.own(), trust).await?.make().await
+        })
+        .await
     }
 
     /// Loads another source for the slot, and checks whether it can replace the slot's own one.
+    /// `trust` says whose codec it may be.
     /// Changes nothing: [`Slot::replace`] does.
     ///
     /// # Errors
     /// Returns the errors of [`Slot::swap`].
-    pub(crate) async fn prepare(&self, source: CodecSource) -> Result<Replacement, SwapError> {
-        self.0.prepare(self.0.changes.ticket(), source).await
+    pub(crate) async fn prepare(
+        &self,
+        source: CodecSource,
+        trust: &Arc<Trust>,
+    ) -> Result<Replacement, SwapError> {
+        self.0.prepare(self.0.changes.ticket(), source, Arc::clone(trust)).await
     }
 
     /// Replaces the slot's own source and its pin, and swaps if that changes the component or the
@@ -145,7 +159,8 @@ impl Slot {
         let loaded = self.0.load(loader, source, self.0.own().settings.pin).await?;
         let mut change = self.0.changes.begin(ticket).await?;
         self.nobody_is_on_trial()?;
-        let candidate = self.0.admit(source, loaded, self.0.own().settings.pin)?;
+        let trust = self.0.resources.trust();
+        let candidate = self.0.admit(source, loaded, self.0.own().settings.pin, &trust)?;
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {
@@ -386,6 +401,7 @@ impl SlotState {
             to: to.number,
             from_sha256: from.component.map(|component| component.digest),
             to_sha256: to.component.map(|component| component.digest),
+            to_signed_by: to.signers.names(),
             sessions,
             moved: now.moved - before.moved,
             staying: self.assignments.leaving() as u64,

@@ -48,7 +48,7 @@ impl Slot {
                 continue;
             }
             let mut record = self.record(Actor::changed_file(), "swap");
-            record.set_to(Version { generation: None, sha256: found });
+            record.set_to(Version { sha256: found, ..Version::default() });
             let reloaded = self.reload().await;
             self.audit_reload(record, &reloaded);
             match reloaded {

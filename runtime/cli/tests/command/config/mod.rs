@@ -6,6 +6,7 @@ mod listeners;
 mod nats;
 mod samples;
 mod start;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use wireplug::trust::PrivateKey;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::hostile::heavy::{globals, with_instances};
@@ -67,6 +68,7 @@ fn a_check_refuses_what_a_start_refuses() {
     folder.write("pomelo.wasm", POMELO);
     folder.write("wrong.wasm", POMELO);
     folder.write("wrong.vectors", b"session\nfeed 00\n  nothing that a codec answers\n");
+    folder.write("a.pub", PrivateKey::generate().expect("there are random bytes").public().to_pem());
     folder.write_secret("secret", b"a secret of sixteen characters");
     folder.write_secret("short", b"short");
     folder.write_secret("empty", b"");
@@ -114,6 +116,10 @@ fn a_check_refuses_what_a_start_refuses() {
         codec(&format!("file = 'pomelo.wasm'\nsha256 = '{}'", "0".repeat(64))),
         codec(&format!("builtin = 'pomelo'\nsha256 = '{}'", "0".repeat(64))),
         codec("file = 'pomelo.wasm'\noptions.x = 1"),
+        // Mistakes in the keys that are trusted, and codecs that nobody has signed.
+        format!("{RIGHT}[trust]\n"),
+        format!("{RIGHT}[trust.keys.a]\nfile = 'secret'\n"),
+        format!("{}[trust.keys.a]\nfile = 'a.pub'\n", codec("file = 'pomelo.wasm'")),
         // Codecs that do not fit their listeners, and mistakes in listeners.
         codec("builtin = 'sio'"),
         with("codec = 'a'", "codec = 'a'\noptions.mode = '660'"),

@@ -34,10 +34,13 @@ fn swaps_and_rolls_back() {
 
     let list = said(codec(&server, &["list"]));
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words(&list[0]), ["CODEC", "GENERATION", "ROLE", "VERSION", "SHA-256", "SESSIONS", "FAULTS"]);
+    assert_eq!(
+        words(&list[0]),
+        ["CODEC", "GENERATION", "ROLE", "VERSION", "SHA-256", "SIGNED", "BY", "SESSIONS", "FAULTS"]
+    );
     let (old, new) = (words(&list[1]), words(&list[2]));
-    assert_eq!((&old[..3], &old[6..]), (&words("pomelo 1 previous")[..], &words("0 0")[..]), "{list:?}");
-    assert_eq!((&new[..3], &new[6..]), (&words("pomelo 2 current")[..], &words("1 0")[..]), "{list:?}");
+    assert_eq!((&old[..3], &old[6..]), (&words("pomelo 1 previous")[..], &words("- 0 0")[..]), "{list:?}");
+    assert_eq!((&new[..3], &new[6..]), (&words("pomelo 2 current")[..], &words("- 1 0")[..]), "{list:?}");
     assert_eq!((old[5].len(), new[5].len()), (12, 12), "{list:?}");
 
     let back = said(codec(&server, &["rollback", "pomelo"]));

@@ -17,6 +17,7 @@ mod secrets;
 mod sessions;
 mod socket;
 mod trace;
+mod trust;
 
 use std::fs;
 use std::io::{Read as _, Write as _};

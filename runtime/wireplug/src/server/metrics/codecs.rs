@@ -121,9 +121,9 @@ fn add_generations(families: &mut Families, statuses: &[SlotStatus]) {
         .collect();
     let info = families.info(
         "wireplug_generation",
-        &["codec", "generation", "role", "name", "version"],
-        "A generation of a codec that is held: its role, such as `current` or `canary`, and the name and the version \
-         that the codec gives itself.",
+        &["codec", "generation", "role", "name", "version", "signed_by"],
+        "A generation of a codec that is held: its role, such as `current` or `canary`, the name and the version that \
+         the codec gives itself, and the names of the keys that have signed it.",
     );
     for (slot, number, generation) in &numbers {
         let role = match generation.role {
@@ -133,7 +133,8 @@ fn add_generations(families: &mut Families, statuses: &[SlotStatus]) {
             Role::Previous => "previous",
             Role::Leaving => "leaving",
         };
-        info.fact(&[slot, number, role, &generation.name, &generation.version]);
+        let signed_by = generation.signed_by.join(",");
+        info.fact(&[slot, number, role, &generation.name, &generation.version, &signed_by]);
     }
     let gauges: [(_, _, OfGeneration); 2] = [
         ("wireplug_generation_sessions", "Sessions that are on the generation.", |generation| {

@@ -17,6 +17,7 @@ use crate::server::listeners::{Bound, Listening};
 use crate::server::running::Running;
 use crate::server::{ListenerSettings, StartError, accept_limits, descriptors, from_config};
 use crate::slot::{Replacement, Slot, SwapReport};
+use crate::trust::Trust;
 use wireplug_base::Chain;
 use wireplug_connectors::ListenOptions;
 use wireplug_connectors::certificates::Certificates;
@@ -49,6 +50,8 @@ struct Turn<'a> {
     after: &'a Config,
     /// The directory of the paths in both.
     directory: &'a Path,
+    /// Whose codecs are loaded after the reload.
+    trust: Arc<Trust>,
 }
 
 impl Running {
@@ -103,7 +106,12 @@ impl Running {
         let after = current.after_reload(config);
         // Together with values that stay until a restart, the others may contradict each other.
         self.check(&after, directory).await?;
-        let turn = Turn { current: &current, after: &after, directory };
+        let trust = match (&current.trust, &after.trust) {
+            // What was set by code stays.
+            (None, None) => reloading.slots.trust(),
+            _ => trust(&after, directory).await?,
+        };
+        let turn = Turn { current: &current, after: &after, directory, trust };
 
         let slots = reloading.slots.len();
         let mut steps = Steps::default();
@@ -183,7 +191,7 @@ impl Running {
                     let resolved = self.resolve(reloading, turn, listener)?;
                     let slot = match reloading.slots.named(&resolved.codec.settings.name) {
                         Some(slot) if resolved.named => slot.clone(),
-                        _ => reloading.slots.of(resolved.codec.clone(), resolved.named).await?,
+                        _ => reloading.slots.of(resolved.codec.clone(), resolved.named, &turn.trust).await?,
                     };
                     Next::New(Bound::bind(resolved, slot, &steps.server, &reloading.common).await?)
                 }
@@ -198,7 +206,7 @@ impl Running {
         for (name, codec) in &turn.after.codecs {
             let Some(slot) = reloading.slots.named(name) else { continue };
             let record = slot.record(actor.clone(), "reload");
-            match slot.prepare(from_config::source(name, codec, turn.directory)).await {
+            match slot.prepare(from_config::source(name, codec, turn.directory), &turn.trust).await {
                 Ok(replacement) => steps.replacements.push((slot.clone(), record, replacement)),
                 Err(refused) => {
                     slot.audit_refused(record, &refused);
@@ -284,6 +292,8 @@ impl Running {
         let Steps { replacements, mut kept, listeners, server, updated: _ } = steps;
         let configured = self.configured(turn.current);
         let changed = listeners.iter().any(|next| matches!(next, Next::Changed(..)));
+        let distrusts = *reloading.slots.trust() != *turn.trust;
+        reloading.slots.set_trust(Arc::clone(&turn.trust));
         // The settings come first: a client that they refuse goes before its session moves.
         let listeners: Vec<Listening> = listeners
             .into_iter()
@@ -337,6 +347,9 @@ impl Running {
                 Err(error) => kept.push((slot.name().to_owned(), Chain::of(&error).to_string())),
             }
         }
+        if distrusts {
+            reloading.slots.all().for_each(|slot| slot.warn_if_untrusted(&turn.trust));
+        }
         (swaps, kept)
     }
 
@@ -349,6 +362,14 @@ impl Running {
         self.state.accept_rate.set(&accept_limits(&server), &self.state.time);
         self.state.config.set(server);
     }
+}
+
+/// Reads whose codecs a configuration trusts. The files of the keys may be on a slow disk.
+async fn trust(config: &Config, directory: &Path) -> Result<Arc<Trust>, Problems> {
+    let (config, directory) = (config.trust.clone(), directory.to_owned());
+    let read =
+        spawn_blocking(move || config.map_or_else(|| Ok(Trust::default()), |it| Trust::of(&it, &directory)));
+    read.await.expect("reading does not panic").map(Arc::new)
 }
 
 /// Takes back what was prepared.
