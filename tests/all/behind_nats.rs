@@ -19,7 +19,8 @@ async fn node(config: NatsConfig) -> RunningServer {
     log::init();
     let server = Server::new(App::new())
         .config(ServerConfig { max_connections: 10, ..ServerConfig::default() })
-        .nats(config, [("chat", ServiceConfig::default())])
+        .nats(config)
+        .services([("chat", ServiceConfig::default())])
         .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})));
     server.start().await.expect("it starts, with NATS or without")
 }
@@ -157,10 +158,7 @@ async fn a_file_without_credentials_is_refused_at_the_start() {
     let folder = Folder::new("nats-no-credentials");
     let credentials_file = secret(&folder, "user.creds", "no credentials");
     let server = Server::new(App::new())
-        .nats(
-            NatsConfig { credentials_file, ..NatsConfig::at("nats://127.0.0.1:1") },
-            [("chat", ServiceConfig::default())],
-        )
+        .nats(NatsConfig { credentials_file, ..NatsConfig::at("nats://127.0.0.1:1") })
         .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})));
     let error = chain(&server.start().await.err().expect("it is refused"));
     assert!(error.contains("user.creds holds no NATS credentials: they have a USER JWT"), "{error}");

@@ -6,6 +6,7 @@ mod capacity;
 mod connectors;
 mod differential;
 mod hostile;
+mod http_services;
 mod interop;
 mod life;
 mod limits;

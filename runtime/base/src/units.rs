@@ -105,6 +105,18 @@ text!(
     "pattern": r"^(nats|tls)://[^@/]+$"
 );
 text!(
+    /// The URL of a service.
+    ServiceUrl,
+    "A URL: `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`, without a user and a query, such as \"http://127.0.0.1:8080/chat\".",
+    "pattern": SERVICE_URL
+);
+text!(
+    /// The type of a body, as HTTP names it.
+    MediaType,
+    "A media type: such as \"application/json\".",
+    "pattern": r"^[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+( *; *[a-zA-Z0-9_.-]+=[a-zA-Z0-9_.-]+)*$"
+);
+text!(
     /// The beginning of all NATS subjects.
     SubjectPrefix,
     "A prefix: words of letters, digits, `-` and `_`, with dots between them, such as \"game.eu\".",
@@ -129,6 +141,9 @@ text!(
     "An IP address with a port: such as \"127.0.0.1:9100\" or \"[::1]:9100\".",
     "format": IP_PORT
 );
+
+/// The pattern of the URL of a service. Its path has only characters that need no encoding.
+pub const SERVICE_URL: &str = r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?$";
 
 /// The format of an IP address with a port in the schema. JSON Schema does not know it, so editors
 /// do not check it.

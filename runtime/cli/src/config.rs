@@ -67,8 +67,14 @@ fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
             "  serves the demo application: a chat that is open to everybody\n".to_owned()
         }
         None => {
-            let services: Vec<&str> = config.services.keys().map(String::as_str).collect();
-            format!("  serves services behind NATS: {}\n", services.join(", "))
+            let services = |over_http: bool| {
+                let of_kind =
+                    config.services.iter().filter(|(_, service)| service.url.is_some() == over_http);
+                of_kind.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+            };
+            let ways = [("behind NATS", services(false)), ("over HTTP", services(true))];
+            let ways = ways.iter().filter(|(_, services)| !services.is_empty());
+            ways.map(|(way, services)| format!("  serves services {way}: {services}\n")).collect()
         }
     };
     for (name, codec) in &config.codecs {

@@ -32,8 +32,8 @@ const DEMO: &str = "hybrid://127.0.0.1:3010";
 #[derive(clap::Args, Default)]
 pub(super) struct Args {
     /// A configuration file, in TOML: docs/configuration.md tells its keys. It names the
-    /// application: services behind NATS, or the demo by `app = "demo"`. Without a file it is the
-    /// demo.
+    /// application: services over HTTP or behind NATS, or the demo by `app = "demo"`. Without a
+    /// file it is the demo.
     #[arg(conflicts_with_all = ["codec", "options", "allow_unused_wasi", "listen", "control"])]
     file: Option<PathBuf>,
     /// A codec, a WebAssembly component that implements codec.wit. Without it the built-in Pomelo
@@ -104,7 +104,8 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     let Started { server, pomelo, control, config, health_at, health_socket, answers_health, exporter } =
         started;
     server.set_upgrader(upgrade::Program::this(control.as_ref().map(ControlApi::handle), health_socket)?);
-    greet(output, &server, pomelo, control.as_ref(), health_at);
+    let over_http = config.as_ref().is_some_and(|config| config.app.is_none() && config.nats.is_none());
+    greet(output, &server, (pomelo, over_http), control.as_ref(), health_at);
     notifier.spawn_watchdog();
     // If the process before takes its sessions back, the service goes on in it.
     let serves = async {
@@ -294,7 +295,7 @@ fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
 pub(super) fn from_config(config: &Config, file: &Path) -> Result<Server, Problems> {
     let server = match config.app {
         Some(app @ BuiltinApp::Demo) => Server::new(demo::app()).builtin_app(app),
-        // Without `app`, services behind NATS are the application.
+        // Without `app`, services are the application.
         None => Server::new(App::new()),
     };
     let compile = CompileConfig { cache: cache::directory(), ..CompileConfig::default() };
@@ -327,7 +328,7 @@ fn assembled(args: Args, output: &Output) -> Plan {
 fn greet(
     output: &Output,
     server: &RunningServer,
-    pomelo: bool,
+    (pomelo, over_http): (bool, bool),
     control: Option<&ControlApi>,
     health_at: Option<SocketAddr>,
 ) {
@@ -341,7 +342,11 @@ fn greet(
         "token_file": control.and_then(ControlApi::generated_token),
         "health": health_at.map(|address| format!("http://{address}")),
     });
-    output.say(greeting(server, pomelo, control, health_at).join("\n"), "the server has started", fields);
+    output.say(
+        greeting(server, (pomelo, over_http), control, health_at).join("\n"),
+        "the server has started",
+        fields,
+    );
 }
 
 /// Returns where browsers find the console. They cannot connect to a Unix socket.
@@ -352,7 +357,7 @@ fn console_url(control: &ControlAddress) -> Option<String> {
 /// Returns the lines of the greeting, for people.
 fn greeting(
     server: &RunningServer,
-    pomelo: bool,
+    (pomelo, over_http): (bool, bool),
     control: Option<&ControlApi>,
     health_at: Option<SocketAddr>,
 ) -> Vec<String> {
@@ -361,6 +366,7 @@ fn greeting(
     let version = env!("CARGO_PKG_VERSION");
     match server.nodes().own_name() {
         Some(node) => add(format!("wireplug {version} serves services behind NATS, as node {node}")),
+        None if over_http => add(format!("wireplug {version} serves services over HTTP")),
         None => add(format!("wireplug {version} serves the demo application")),
     }
     for url in server.urls() {

@@ -32,6 +32,7 @@ mod reference;
 mod repair;
 #[cfg(feature = "config-file")]
 mod schema;
+mod services;
 #[cfg(feature = "config-file")]
 mod source;
 mod trust;
@@ -43,8 +44,9 @@ pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole,
 pub use faults::FaultLimits;
 pub use key::Key;
 pub use listener::{AccessConfig, ClientLimits, ListenerConfig, Overflow};
-pub use nats::{NatsConfig, ServiceConfig};
+pub use nats::NatsConfig;
 pub use problems::{Problem, Problems};
+pub use services::{HttpConfig, ServiceConfig, ServiceUrls};
 pub use trust::{TrustConfig, TrustedKeyConfig};
 use wireplug_base::units;
 pub use wireplug_connectors::config::{ClientCertificates, OverRate, TlsConfig, WebSocketConfig};
@@ -56,7 +58,7 @@ pub use wireplug_wasm::config::{CompileConfig, ComponentBounds};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// A built-in application of the command `wireplug`, for a first try. Without this key
-    /// `wireplug serve` needs services behind NATS. It refuses a file that has neither, because
+    /// `wireplug serve` needs services. It refuses a file that has neither, because
     /// every request would be answered with 404. A program that embeds wireplug has its own
     /// application, and refuses this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,12 +87,12 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HealthConfig")]
     pub health: Option<HealthConfig>,
-    /// NATS, if the application consists of services behind NATS.
+    /// NATS, if services are behind NATS, or several nodes serve as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "NatsConfig")]
     pub nats: Option<NatsConfig>,
-    /// The services behind NATS. Each is a table `[services.NAME]`. The requests on its routes,
-    /// `NAME.…`, go to this service.
+    /// The services that answer requests. Each is a table `[services.NAME]`. The requests on its
+    /// routes, `NAME.…`, go to this service: over HTTP if it has a `url`, and otherwise over NATS.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceConfig>,
     /// The protocols. Each is a table `[codecs.NAME]`, and listeners refer to it by this name.

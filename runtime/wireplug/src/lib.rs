@@ -82,6 +82,7 @@
 //! | `config-file` | `Config::load`: configuration from a TOML file, with every error in it |
 //! | `control` | the control API, an HTTP server |
 //! | `metrics` | `RunningServer::metrics`: the metrics as text; `control` has it too |
+//! | `http` | services over HTTP |
 //! | `nats` | services behind NATS, and several servers that act as one |
 //! | `socketio` | listeners at `socketio://` |
 //! | `otel` | spans of OpenTelemetry for connections, requests, handlers and services |
@@ -96,6 +97,8 @@ pub mod config;
 pub mod connector;
 #[cfg(feature = "control")]
 pub mod events;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "nats")]
 mod nats;
 mod server;

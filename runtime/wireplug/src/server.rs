@@ -15,7 +15,8 @@
 //! | `handing` | what an upgrade needs of a running server |
 //! | `draining` | closes all sessions of a server that goes on running |
 //! | `listeners`, `live`, `reload` | its listeners, their settings, and how a reload changes them |
-//! | `cluster` | the interface through which the server reaches services and other servers |
+//! | `cluster` | the interface through which the server reaches other servers, and services behind NATS |
+//! | `services`, `service_headers` | the services that answer requests, and what a request tells them |
 //! | `access_log` | the lines of connections that ended, and of requests |
 //! | `turning_away` | answers clients that cannot connect |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
@@ -62,6 +63,9 @@ mod protocol_mismatch;
 mod rate;
 mod reload;
 mod running;
+#[cfg(any(feature = "http", feature = "nats"))]
+pub(crate) mod service_headers;
+pub(crate) mod services;
 mod serving;
 mod slots;
 mod start;

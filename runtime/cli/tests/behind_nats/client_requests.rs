@@ -86,7 +86,8 @@ async fn node(nats: &NatsServer, client_request_timeout: Duration) -> RunningSer
         ClientLimits { client_request_timeout, max_client_requests: MAX, ..ClientLimits::default() };
     let server = Server::new(App::new())
         .config(ServerConfig { max_connections: 50, ..ServerConfig::default() })
-        .nats(NatsConfig::at(&nats.url()), [("chat", ServiceConfig::default())])
+        .nats(NatsConfig::at(&nats.url()))
+        .services([("chat", ServiceConfig::default())])
         .listener(listener)
         .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})));
     server.start().await.expect("it starts")

@@ -34,7 +34,8 @@ async fn start(url: &str) -> RunningServer {
     };
     let server = Server::new(App::new())
         .config(config)
-        .nats(NatsConfig::at(url), [("chat", ServiceConfig::default())])
+        .nats(NatsConfig::at(url))
+        .services([("chat", ServiceConfig::default())])
         .listen("hybrid://127.0.0.1:0", CodecSource::pomelo(json!({})));
     soon("the start", server.start()).await.expect("it starts, with NATS or without")
 }

@@ -49,10 +49,8 @@ async fn node_with(
     let config = ServerConfig { max_connections: 50, sessions_per_user: per_user, ..ServerConfig::default() };
     Server::new(app)
         .config(config)
-        .nats(
-            NatsConfig { node: Some("test".to_owned()), ..NatsConfig::at(&nats.url()) },
-            [("chat", service)],
-        )
+        .nats(NatsConfig { node: Some("test".to_owned()), ..NatsConfig::at(&nats.url()) })
+        .services([("chat", service)])
         .listen("hybrid://127.0.0.1:0", CodecSource::pomelo(json!({})))
         .start()
         .await

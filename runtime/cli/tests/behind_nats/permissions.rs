@@ -50,7 +50,8 @@ impl Strict {
         };
         Server::new(App::new())
             .config(ServerConfig { max_connections: 10, ..ServerConfig::default() })
-            .nats(config, [("chat", ServiceConfig::default())])
+            .nats(config)
+            .services([("chat", ServiceConfig::default())])
             .listen("hybrid://127.0.0.1:0", CodecSource::pomelo(json!({})))
             .start()
             .await

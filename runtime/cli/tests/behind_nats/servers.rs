@@ -19,7 +19,8 @@ async fn node_of(servers: Vec<String>) -> RunningServer {
     let config = NatsConfig { servers, node: Some("of-many".to_owned()), ..NatsConfig::at("") };
     Server::new(App::new())
         .config(ServerConfig { max_connections: 10, ..ServerConfig::default() })
-        .nats(config, [("chat", ServiceConfig::default())])
+        .nats(config)
+        .services([("chat", ServiceConfig::default())])
         .listen("hybrid://127.0.0.1:0", CodecSource::pomelo(json!({})))
         .start()
         .await

@@ -44,7 +44,8 @@ async fn traced(nats: &NatsServer, app: App, ratio: f64) -> (RunningServer, Span
     let node = Server::new(app)
         .config(ServerConfig { max_connections: 50, ..ServerConfig::default() })
         .traces(Traces::new(provider.tracer("test"), Sampling::ratio(ratio)))
-        .nats(NatsConfig::at(&nats.url()), [("chat", ServiceConfig::default())])
+        .nats(NatsConfig::at(&nats.url()))
+        .services([("chat", ServiceConfig::default())])
         .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})))
         .start();
     (node.await.expect("it starts"), spans)

@@ -261,3 +261,46 @@ fn what_the_variables_cannot_mean_is_refused() {
         assert!(why.contains(name) && why.contains(wanted), "{why}");
     }
 }
+
+/// A service over HTTP continues the trace of its request.
+#[test]
+fn a_service_gets_the_trace_of_its_request() {
+    let mut collector = Collector::start();
+    let service = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", service.local_addr().expect("it is bound"));
+    let head = thread::spawn(move || {
+        let (mut stream, _) = service.accept().expect("a connection");
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n{}") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("a request");
+            request.extend(byte);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").expect("it reads");
+        String::from_utf8(request).expect("it is text")
+    });
+    let configuration = format!(
+        "
+        [services.connector]
+        url = '{url}'
+        [codecs.pomelo]
+        builtin = 'pomelo'
+        [[listeners]]
+        url = 'tcp://127.0.0.1:0'
+        codec = 'pomelo'"
+    );
+    let mut command = wireplug(["serve"]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.address).env("OTEL_BSP_SCHEDULE_DELAY", "20");
+    let server = Served::configured(&mut command, "traces-service", &configuration);
+    client(&server).echo("{}");
+    let (handler, sent) = (collector.find(named("handler")), collector.find(named("POST")));
+    assert_eq!(sent.kind, SpanKind::Client as i32);
+    assert_eq!((&sent.trace_id, &sent.parent_span_id), (&handler.trace_id, &handler.span_id));
+    let of = attributes(&sent.attributes);
+    assert_eq!((&*of["url.full"], &*of["rpc.method"]), (&*url, ECHO), "{of:?}");
+    assert_eq!((&*of["http.request.method"], &*of["rpc.response.status_code"]), ("POST", "200"), "{of:?}");
+    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let parent = format!("traceparent: 00-{}-{}-01\r\n", hex(&sent.trace_id), hex(&sent.span_id));
+    let head = head.join().expect("it has answered");
+    assert!(head.contains(&parent), "{head}");
+}

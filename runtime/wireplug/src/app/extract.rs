@@ -23,7 +23,10 @@ pub struct Request {
     /// The payload.
     pub body: Bytes,
     /// The trace of the request.
-    #[cfg_attr(not(any(feature = "otel", feature = "nats")), expect(dead_code, reason = "services get it"))]
+    #[cfg_attr(
+        not(any(feature = "otel", feature = "nats", feature = "http")),
+        expect(dead_code, reason = "services get it")
+    )]
     pub(crate) trace: Trace,
 }
 

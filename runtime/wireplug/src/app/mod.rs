@@ -42,9 +42,7 @@ pub(crate) use carried::Carried;
 pub use extract::{Error, FromRequest, IntoResponse, Json, Peer, Request, Response, State};
 pub use handler::{Answers, Handler};
 pub(crate) use in_flight::{InFlight, Logged, Ticket};
-#[cfg(feature = "nats")]
-pub(crate) use routes::server_type;
-pub(crate) use routes::{Parts, Routes};
+pub(crate) use routes::{Parts, Routes, server_type};
 
 use self::filter::{Filter, Next};
 use self::routes::Route;

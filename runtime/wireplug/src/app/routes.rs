@@ -75,7 +75,6 @@ impl Parts {
 
     /// Lets `handler` answer the routes of the server types that `knows` returns true for, unless
     /// they have a handler of their own. `knows` is asked for each request.
-    #[cfg(feature = "nats")]
     pub(crate) fn remote<Args>(
         &mut self,
         knows: impl Fn(&str) -> bool + Send + Sync + 'static,

@@ -35,7 +35,12 @@ fn whole() -> Value {
         "control": { "listen": "unix:///run/control.sock", "allow": [{ "uid": 1, "role": "read" }] },
         "health": { "listen": "127.0.0.1:9100" },
         "nats": { "servers": ["nats://127.0.0.1:4222"], "user": "ann", "password-file": "Cargo.toml" },
-        "services": { "NAME": { "sticky": "battle", "concurrent-routes": ["NAME.a"] } },
+        "services": { "NAME": {
+            "url": ["http://127.0.0.1:1/a"],
+            "sticky": "battle",
+            "concurrent-routes": ["NAME.a"],
+            "http": { "attributes": ["tls-sni"] },
+        } },
         "codecs": { "NAME": { "builtin": "pomelo", "options": {}, "swap": {}, "faults": {}, "limits": {} } },
         "listeners": [{
             "url": "hybrid+tls://127.0.0.1:0",

@@ -1,9 +1,8 @@
-//! The configuration of NATS and of the services behind it.
+//! The configuration of NATS.
 
 #[cfg(feature = "nats")]
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use wireplug_base::units;
 
 /// NATS. Over NATS, services answer requests, and nodes find each other: `docs/nats.md`. With this
-/// table, the services in `[services.NAME]` are the whole application.
+/// table, the services in `[services.NAME]` are the whole application. Those without a `url` are
+/// behind NATS.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NatsConfig {
@@ -126,29 +126,5 @@ impl NatsConfig {
             key_file: whole(&self.key_file),
             ..self.clone()
         }
-    }
-}
-
-/// A service behind NATS. It answers all routes that begin with its name and a dot.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ServiceConfig {
-    /// The time that the service has to answer. Then the client gets 504.
-    #[serde(with = "units::duration")]
-    #[schemars(with = "units::PositiveDuration")]
-    pub timeout: Duration,
-    /// The setting of a session that selects the instance for its requests. If this key is not set,
-    /// or a session has no such setting, its requests go to any instance.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "units::NotEmpty")]
-    pub sticky: Option<String>,
-    /// Routes whose requests do not wait for earlier requests of the session. Later requests do not
-    /// wait for them either.
-    pub concurrent_routes: Vec<String>,
-}
-
-impl Default for ServiceConfig {
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(5), sticky: None, concurrent_routes: Vec::new() }
     }
 }

@@ -102,6 +102,12 @@ fn allowed(schema: &Schema, value: &Value) -> String {
             let (word, _) = description.split_once(':').unwrap_or((&description, ""));
             word.trim_start_matches("A ").to_owned()
         }
+        // One text, or several: the words before the colon.
+        None if target["type"].is_array() => {
+            let description = schema.text(target, "description");
+            let (words, _) = description.split_once(':').unwrap_or((&description, ""));
+            words.trim_start_matches("A ").to_owned()
+        }
         Some("integer") => format!("{} to {}", target["minimum"], target["maximum"]),
         Some("string") => "text".to_owned(),
         Some("boolean") => "true or false".to_owned(),

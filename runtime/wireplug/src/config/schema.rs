@@ -129,6 +129,7 @@ impl Schema {
             Some("boolean") => "true or false".to_owned(),
             Some("array") => "a list".to_owned(),
             Some("object") => "a table".to_owned(),
+            None if schema["type"].is_array() => lower(&self.text(schema, "description")),
             _ => "a value of another kind".to_owned(),
         }
     }

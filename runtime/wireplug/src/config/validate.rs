@@ -3,6 +3,7 @@
 mod addresses;
 mod control;
 mod nats;
+mod services;
 mod trust;
 
 use std::path::Path;
@@ -87,18 +88,21 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
             None => found.extend(connector.and_then(|connector| no_codec(key, &*connector))),
         }
     }
-    if config.app.is_some() && config.nats.is_some() {
+    let has_url = config.services.values().any(|service| service.url.is_some());
+    if config.app.is_some() && (config.nats.is_some() || has_url) {
+        let section = if config.nats.is_some() { "nats" } else { "services" };
         found.push(Conflict {
             key: Key::default().name("app"),
-            others: vec![Key::default().name("nats")],
-            what: "the application is either the demo or the services behind NATS: leave one of them out"
+            others: vec![Key::default().name(section)],
+            what: "the application is either the demo or services, over HTTP or behind NATS: leave one of them out"
                 .to_owned(),
         });
     }
     if let Some(trust) = &config.trust {
         trust::trust(trust, directory, &mut found);
     }
-    nats::services(config, directory, &mut found);
+    nats::nats(config, directory, &mut found);
+    services::services(config, directory, &mut found);
     let taken = addresses::listeners(&config.listeners, &mut found);
     if let Some(api) = &config.control {
         control::control(api, &taken, directory, &mut found);
@@ -114,8 +118,8 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
 #[cfg(feature = "config-file")]
 pub(super) fn no_application(config: &Config) -> Option<Conflict> {
     let Config { app: None, nats: None, services, .. } = config else { return None };
-    let what = "it is missing: without an application every request is answered with 404. Name services behind NATS, \
-                by [nats] and [services.NAME], or write `app = \"demo\"` for the demo. A program that embeds wireplug \
+    let what = "it is missing: without an application every request is answered with 404. Name services, \
+                by [services.NAME] with a `url` or with [nats], or write `app = \"demo\"` for the demo. A program that embeds wireplug \
                 has an application of its own, and checks its files itself, by `Config::load`";
     // Services without NATS have an error of their own.
     services.is_empty().then(|| Conflict {

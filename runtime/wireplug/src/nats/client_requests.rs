@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message as Incoming};
 
 use super::commands::Refusal;
-use super::outgoing::{Outgoing, ROUTE, put};
+use super::outgoing::{Outgoing, put};
 use super::requests::{ERROR, ERROR_CODE};
 use super::subject::Addressee;
+use crate::server::service_headers::ROUTE;
 use crate::session::{ClientResponse, RequestError, ResponseWait, Sessions, Target};
 
 /// The header with the status of a client's response.

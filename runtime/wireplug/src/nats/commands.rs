@@ -10,10 +10,11 @@ use async_nats::{HeaderMap, Message as Incoming};
 
 use super::client_requests;
 use super::kept::Kept;
-use super::outgoing::{Outgoing, ROUTE, put};
+use super::outgoing::{Outgoing, put};
 use super::requests::{ERROR, ERROR_CODE};
 use super::subject::{Addressee, Subjects, Verb};
 use crate::codec::Reason;
+use crate::server::service_headers::ROUTE;
 use crate::session::{Command, Group, Message, Sessions, Target, User};
 use wireplug_base::limited;
 

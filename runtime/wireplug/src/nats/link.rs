@@ -1,7 +1,6 @@
 //! The connection to NATS: the library's client, which is replaced if it ends, and its state when
 //! it was last observed.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -312,19 +311,6 @@ async fn look_at_certificates(config: NatsConfig, certificates: Certificates) {
         }
         sleep(CERTIFICATES).await;
     }
-}
-
-/// Returns a name for this node. No other node has the same name, and after a restart this node has
-/// another one.
-pub(super) fn node(configured: Option<&str>) -> String {
-    let host = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = configured.map_or_else(host, str::to_owned);
-    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let name: String = name.chars().filter(plain).take(64).collect();
-    let name = if name.is_empty() { "node" } else { &name };
-    // Without random numbers there is no TLS either. The process ID is better than nothing.
-    let number = getrandom::u32().unwrap_or_else(|_| std::process::id());
-    format!("{name}-{number:08x}")
 }
 
 /// Returns the prefix of the subjects of replies to this node. No other node has the same prefix,

@@ -10,7 +10,6 @@
 //! | `health` | whether the node is connected, and which subscriptions are in effect |
 //! | `kept` | a subscription that is made again when it is no longer in effect |
 //! | `requests` | passes clients' requests to services |
-//! | `services` | which services there are now, and their settings |
 //! | `replies` | passes replies to the callers that wait for them |
 //! | `client_requests` | sends the requests of services to clients |
 //! | `commands` | applies the commands of services and other nodes to sessions |
@@ -31,14 +30,11 @@ mod outgoing;
 mod peers;
 mod replies;
 mod requests;
-mod services;
 mod subject;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
@@ -50,11 +46,11 @@ use self::kept::Kept;
 use self::link::Link;
 use self::outgoing::{Outgoing, Queue};
 use self::replies::Replies;
-use self::services::Services;
-use self::subject::{Subjects, is_token};
-use crate::app::{Handler as _, Parts, Request};
+use self::requests::NatsService;
+use self::subject::Subjects;
 use crate::config::{NatsConfig, ServiceConfig};
 use crate::server::cluster::{Cluster, ClusterLink, Member};
+use crate::server::services::{ServiceLink, node_name};
 use crate::server::{NatsStatus, NodeStatus, Server};
 use crate::session::{RemoteSessions, Sessions};
 use wireplug_connectors::certificates::Certificates;
@@ -71,7 +67,6 @@ struct Shared {
     subjects: Subjects,
     outgoing: Arc<Outgoing>,
     replies: Replies,
-    services: Services,
 }
 
 /// A node's side of NATS that does not serve yet.
@@ -86,49 +81,31 @@ struct Starting {
     replies: Kept,
 }
 
-/// The configuration of NATS and of the services behind it.
+/// The configuration of NATS.
 #[derive(Debug)]
-struct Configured {
-    nats: NatsConfig,
-    services: BTreeMap<String, ServiceConfig>,
-}
+struct Configured(NatsConfig);
 
 impl Server {
-    /// Lets services behind NATS answer the routes that begin with their names, except for routes
-    /// that have a handler in this application. This server then also serves as one with other
-    /// servers on the same NATS. `docs/nats.md` says what a service is.
+    /// Lets this server serve as one with other servers on the same NATS, and reach its
+    /// [services](Server::services) over NATS. `docs/nats.md` says what a service is.
     ///
     /// NATS does not have to be reachable when the server starts.
-    pub fn nats<Name: Into<String>>(
-        self,
-        nats: NatsConfig,
-        services: impl IntoIterator<Item = (Name, ServiceConfig)>,
-    ) -> Self {
-        let services = services.into_iter().map(|(name, service)| (name.into(), service)).collect();
-        self.cluster(Configured { nats, services })
+    pub fn nats(self, nats: NatsConfig) -> Self {
+        self.cluster(Configured(nats))
     }
 }
 
 impl Cluster for Configured {
     fn check(&self) -> anyhow::Result<()> {
-        Credentials::new(&self.nats).read(b"").map(drop)
+        Credentials::new(&self.0).read(b"").map(drop)
     }
 
-    fn connect<'a>(
+    fn connect(
         self: Box<Self>,
         certificates: Certificates,
-        app: &'a mut Parts,
-    ) -> BoxFuture<'a, anyhow::Result<Box<dyn ClusterLink>>> {
+    ) -> BoxFuture<'static, anyhow::Result<Box<dyn ClusterLink>>> {
         async move {
-            let Self { nats, services } = *self;
-            let wrong = services.keys().find(|name| !is_token(name));
-            ensure!(wrong.is_none(), "a service's name has letters, digits, - and _, unlike {wrong:?}");
-            let starting = Nats::connect(&nats, services, certificates).await?;
-            let (asked, knows) = (starting.nats.clone(), starting.nats.clone());
-            let ordered = starting.nats.clone();
-            let handler = move |request: Request| requests::call(asked.clone(), request);
-            let handler = handler.concurrent_if(move |route| ordered.0.services.is_concurrent(route));
-            app.remote(move |name| knows.0.services.get(name).is_some(), handler);
+            let starting = Nats::connect(&self.0, certificates).await?;
             Ok(Box::new(starting) as Box<dyn ClusterLink>)
         }
         .boxed()
@@ -142,12 +119,8 @@ impl Nats {
     /// # Errors
     /// Returns an error if a file cannot be read or its content is invalid, or if an address is
     /// invalid.
-    async fn connect(
-        config: &NatsConfig,
-        services: BTreeMap<String, ServiceConfig>,
-        certificates: Certificates,
-    ) -> anyhow::Result<Starting> {
-        let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
+    async fn connect(config: &NatsConfig, certificates: Certificates) -> anyhow::Result<Starting> {
+        let subjects = Subjects { prefix: config.prefix.clone(), node: node_name(config.node.as_deref()) };
         let inbox = link::inbox(&config.inbox_prefix);
         let heard = [format!("{inbox}.*"), subjects.clients(), subjects.nodes("*")];
         let link = Link::connect(config, certificates, heard).await?;
@@ -158,8 +131,7 @@ impl Nats {
         let peers = Kept::subscribe(&link, Subscription::Peers).await;
         let answers = Kept::subscribe(&link, Subscription::Replies).await;
         let replies = Replies::new(inbox);
-        let services = Services::new(services);
-        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies, services }));
+        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies }));
         Ok(Starting { nats, queue, commands, peers, replies: answers })
     }
 }
@@ -176,8 +148,8 @@ impl Member for Nats {
         NatsStatus { connected: problem.is_none(), problem, dropped }
     }
 
-    fn set_services(&self, services: &BTreeMap<String, ServiceConfig>) {
-        self.0.services.set(services.clone());
+    fn service(&self, config: &ServiceConfig) -> Arc<dyn ServiceLink> {
+        Arc::new(NatsService::new(self.clone(), config))
     }
 
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>> {
@@ -203,7 +175,7 @@ impl ClusterLink for Starting {
     ) -> BoxFuture<'static, ()> {
         async move {
             let Self { nats: Nats(shared), mut queue, commands, peers, replies: answers } = *self;
-            let Shared { link, subjects, outgoing, replies, services: _ } = &*shared;
+            let Shared { link, subjects, outgoing, replies } = &*shared;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = queue.run(link, outgoing) => {}

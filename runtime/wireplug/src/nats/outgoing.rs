@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::link::Link;
 use super::subject::{Subjects, Verb};
+use crate::server::service_headers::{self, ROUTE, USER};
 use crate::session::{Command, RemoteSessions, Session, SessionEvent, Target, User};
 use wireplug_base::limited;
 
@@ -173,24 +174,10 @@ impl RemoteSessions for Outgoing {
 
 // === headers ===
 
-pub(super) const ROUTE: &str = "Wireplug-Route";
-const SESSION: &str = "Wireplug-Session";
-const USER: &str = "Wireplug-User";
-const NODE: &str = "Wireplug-Node";
-const PEER: &str = "Wireplug-Peer";
-
 /// Returns the headers that tell services about a session.
 pub(super) fn of_session(session: &Session, subjects: &Subjects) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    put(&mut headers, SESSION, &subjects.address(session.id()));
-    put(&mut headers, NODE, &subjects.node);
-    if let Some(user) = session.user() {
-        put(&mut headers, USER, &user);
-    }
-    let peer = &session.client().address;
-    if !peer.is_empty() {
-        put(&mut headers, PEER, peer);
-    }
+    service_headers::of_session(session, &subjects.node, |name, value| put(&mut headers, name, value));
     headers
 }
 

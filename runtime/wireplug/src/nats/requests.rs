@@ -1,48 +1,62 @@
 //! Passes clients' requests to services, and returns the services' answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::client::{PublishError, PublishErrorKind};
 use async_nats::{HeaderMap, HeaderValue, Message, StatusCode};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
-use super::outgoing::{ROUTE, of_session, put};
-use super::services::Service;
+use super::outgoing::{of_session, put};
 use super::subject::is_token;
 use super::{Nats, Shared};
-use crate::app::{Request, Response, server_type};
+use crate::app::{Request, Response};
 use crate::codec::Reason;
+use crate::config::ServiceConfig;
+use crate::server::service_headers::ROUTE;
+use crate::server::services::ServiceLink;
 use wireplug_base::limited;
 
 /// The headers of an error, by the convention of NATS services.
 pub(super) const ERROR: &str = "Nats-Service-Error";
 pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
-/// A request to a service.
-struct Asking {
+/// A service behind NATS.
+pub(super) struct NatsService {
     nats: Nats,
-    service: Arc<Service>,
+    /// How long a client waits for the answer.
+    timeout: Duration,
+    /// The session's setting that names the instance of the service.
+    sticky: Option<String>,
 }
 
 /// Why there is no answer: a status, and a text for the log.
 type Failure = (u16, &'static str);
 
-/// Returns the answer of a service, or a status that says why there is no answer.
-pub(super) async fn call(nats: Nats, request: Request) -> Response {
-    let route = Arc::clone(&request.route);
-    // A reload may have taken the service away since the request was looked up.
-    let Some(service) = nats.0.services.get(server_type(&route)) else { return Response::status(404) };
-    Asking { nats, service }.ask(request).await.unwrap_or_else(|(status, why)| {
-        // Nobody can fix this for a single client, and it may affect many clients at once.
-        limited!(DEBUG, route = %Reason::new(&*route), status, why, "a service did not answer");
-        Response::status(status)
-    })
+impl ServiceLink for NatsService {
+    fn call(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response> {
+        async move {
+            let route = Arc::clone(&request.route);
+            self.ask(request).await.unwrap_or_else(|(status, why)| {
+                // Nobody can fix this for a single client, and it may affect many clients at once.
+                limited!(DEBUG, route = %Reason::new(&*route), status, why, "a service did not answer");
+                Response::status(status)
+            })
+        }
+        .boxed()
+    }
 }
 
-impl Asking {
+impl NatsService {
+    pub(super) fn new(nats: Nats, config: &ServiceConfig) -> Self {
+        Self { nats, timeout: config.timeout, sticky: config.sticky.clone() }
+    }
+
     async fn ask(&self, request: Request) -> Result<Response, Failure> {
         let subjects = &self.nats.0.subjects;
-        let instance = self.service.sticky.as_ref().and_then(|setting| request.session.setting(setting));
+        let instance = self.sticky.as_ref().and_then(|setting| request.session.setting(setting));
         if instance.as_ref().is_some_and(|instance| !is_token(instance)) {
             return Err((500, "the setting that names the instance is no name of one"));
         }
@@ -50,7 +64,7 @@ impl Asking {
         let subject = subject.ok_or((404, "the route could not be a subject"))?;
         let mut headers = of_session(&request.session, subjects);
         put(&mut headers, ROUTE, &request.route);
-        let trace = request.trace.service(&request.route, &subject, request.id.is_some());
+        let trace = request.trace.nats(&request.route, &subject, request.id.is_some());
         trace.inject(|name, value| put(&mut headers, name, value));
         let answer = self.send(subject, headers, request).await;
         trace.end(answer.as_ref().map_or_else(|failure| failure.0, |answer| answer.status));
@@ -73,7 +87,7 @@ impl Asking {
             _ = reach.wait_for(|now| now.for_requests() != connection) => {
                 Err((503, "NATS has gone before the answer"))
             }
-            () = sleep(self.service.timeout) => Err((504, "no answer in time")),
+            () = sleep(self.timeout) => Err((504, "no answer in time")),
         }
     }
 

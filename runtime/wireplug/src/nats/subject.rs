@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use crate::server::service_headers::address;
 use crate::session::{Group, SessionId, Target, User};
 
 /// The longest route that is published, in bytes.
@@ -125,7 +126,7 @@ impl Subjects {
 
     /// Returns the address by which services address a session of this node.
     pub(super) fn address(&self, id: SessionId) -> String {
-        format!("{}.{id}", self.node)
+        address(&self.node, id)
     }
 
     /// Returns the subject on which an event of a session is published.

@@ -1,12 +1,14 @@
 //! The builder of a server: its application, its settings and its listeners.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::listener::DefaultCodecs;
 use super::{CodecSource, InheritedSockets, Listener};
 use crate::app::{App, Parts};
-use crate::config::{BuiltinApp, CompileConfig, Config, LoggedAccess, ServerConfig};
+use crate::config::{BuiltinApp, CompileConfig, Config, LoggedAccess, ServerConfig, ServiceConfig};
 #[cfg(feature = "control")]
 use crate::events::Events;
 use crate::traces::Traces;
@@ -48,6 +50,7 @@ pub struct Server {
     pub(super) compiler: Compiler,
     pub(super) on_compiling: Option<CompileObserver>,
     pub(super) cluster: Option<Box<dyn Cluster>>,
+    pub(super) services: BTreeMap<String, ServiceConfig>,
     pub(super) health: Health,
     pub(super) access_log: LoggedAccess,
     pub(super) traces: Traces,
@@ -77,6 +80,7 @@ impl Server {
             compiler: Compiler::in_process(),
             on_compiling: None,
             cluster: None,
+            services: BTreeMap::new(),
             health: Health::default(),
             access_log: LoggedAccess::default(),
             traces: Traces::default(),
@@ -187,7 +191,20 @@ impl Server {
         self
     }
 
-    /// Sets how the server reaches services and other servers.
+    /// Lets services answer the routes that begin with their names, except for routes that have a
+    /// handler in this application. A service with a [`url`](ServiceConfig::url) is reached over
+    /// HTTP, and any other one over NATS. `docs/http-services.md` and `docs/nats.md` say what a
+    /// service is. Replaces the services that were set before.
+    #[cfg(any(feature = "http", feature = "nats"))]
+    pub fn services<Name: Into<String>>(
+        mut self,
+        services: impl IntoIterator<Item = (Name, ServiceConfig)>,
+    ) -> Self {
+        self.services = services.into_iter().map(|(name, service)| (name.into(), service)).collect();
+        self
+    }
+
+    /// Sets how the server reaches other servers, and services behind NATS.
     #[cfg(feature = "nats")]
     pub(crate) fn cluster(mut self, cluster: impl Cluster + 'static) -> Self {
         self.cluster = Some(Box::new(cluster));

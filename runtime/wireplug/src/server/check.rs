@@ -14,7 +14,7 @@ use wireplug_connectors::running_time::RunningTime;
 use super::listener::Resolved;
 use super::listeners::Common;
 use super::slots::Slots;
-use super::{Server, StartError, descriptors};
+use super::{Server, StartError, descriptors, services};
 
 /// A codec that a start would load.
 #[derive(Clone, Debug)]
@@ -53,6 +53,7 @@ impl Server {
             compiler,
             on_compiling,
             cluster,
+            services,
             configured: _,
             builtin_app: _,
             health: _,
@@ -69,6 +70,10 @@ impl Server {
                 Key::default().name("nats"),
                 cluster.check().map_err(|error| StartError::Nats(error.into())),
             );
+        }
+        for (name, service) in &services {
+            let key = Key::default().name("services").name(name);
+            refused.take(key, services::check(name, service));
         }
         let listeners = listeners.into_iter().enumerate().map(|(index, listener)| {
             (Key::default().name("listeners").index(index), listener.resolve(&connectors, &default_codecs))
@@ -89,7 +94,7 @@ impl Server {
         };
         descriptors::raise_limit();
         let taken = listeners.iter().map(|(_, listener)| listener.connector.descriptors());
-        descriptors::limit_connections(config.max_connections, taken, 0);
+        descriptors::limit_connections(config.max_connections, taken, 0, services::connections(&services));
         for (_, listener) in &listeners {
             // Files that cannot be loaded are a problem of the configuration, which is found first.
             if let Some(Ok(files)) = listener.tls.as_ref().map(load_tls) {

@@ -1,6 +1,5 @@
 //! The interface through which a server reaches services and other servers. NATS implements it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use wireplug_connectors::certificates::Certificates;
 
 use super::nodes::{NatsStatus, NodeStatus};
-use crate::app::Parts;
+use super::services::ServiceLink;
 use crate::config::ServiceConfig;
 use crate::session::{RemoteSessions, Sessions};
 
@@ -21,18 +20,16 @@ pub(crate) trait Cluster: fmt::Debug + Send {
     /// Returns an error if [`Cluster::connect`] would refuse a file.
     fn check(&self) -> anyhow::Result<()>;
 
-    /// Begins to connect, and adds the routes of the services to the application. The other end
-    /// does not have to be reachable yet. Notes in `certificates` when the certificates of the
-    /// connection expire.
+    /// Begins to connect. The other end does not have to be reachable yet. Notes in `certificates`
+    /// when the certificates of the connection expire.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read or its content is invalid, or if an address or the
-    /// name of a service is invalid.
-    fn connect<'a>(
+    /// Returns an error if a file cannot be read or its content is invalid, or if an address is
+    /// invalid.
+    fn connect(
         self: Box<Self>,
         certificates: Certificates,
-        app: &'a mut Parts,
-    ) -> BoxFuture<'a, anyhow::Result<Box<dyn ClusterLink>>>;
+    ) -> BoxFuture<'static, anyhow::Result<Box<dyn ClusterLink>>>;
 }
 
 /// A connection to services and other servers that does not serve yet.
@@ -63,8 +60,8 @@ pub(crate) trait Member: Send + Sync {
     /// Returns the state of the connection.
     fn status(&self) -> NatsStatus;
 
-    /// Replaces the services that answer requests.
-    fn set_services(&self, services: &BTreeMap<String, ServiceConfig>);
+    /// Returns a link to a service that is reached over this connection.
+    fn service(&self, config: &ServiceConfig) -> Arc<dyn ServiceLink>;
 
     /// Asks the other servers for their state, and returns the answers.
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>>;

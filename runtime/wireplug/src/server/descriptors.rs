@@ -30,15 +30,17 @@ pub(super) fn raise_limit() {
 
 /// Returns how many connections there are descriptors for, but at most `max_connections`. Logs a
 /// warning if there are fewer. `listeners` are the descriptors that a client of each listener
-/// takes, and `open` is the number of connections that are open already.
+/// takes, `open` is the number of connections that are open already, and `to_services` the number
+/// of connections to services that there may be.
 pub(super) fn limit_connections(
     max_connections: u32,
     listeners: impl Iterator<Item = u32>,
     open: u64,
+    to_services: u64,
 ) -> u32 {
     let per_connection = per_connection(listeners);
     let Some(limit) = getrlimit(Resource::Nofile).current else { return max_connections };
-    let in_use = in_use().saturating_sub(open * u64::from(per_connection));
+    let in_use = in_use().saturating_sub(open * u64::from(per_connection)) + to_services;
     let fit = fit(limit, in_use, per_connection, max_connections);
     if fit < max_connections {
         let wanted = in_use + RESERVE + u64::from(max_connections) * u64::from(per_connection);

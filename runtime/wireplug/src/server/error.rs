@@ -76,6 +76,14 @@ pub enum StartError {
     /// The settings of NATS, or a file that they name, cannot be used.
     #[error(transparent)]
     Nats(BoxError),
+    /// A service cannot be reached as it is configured.
+    #[error("the service {name}")]
+    Service {
+        /// The name of the service.
+        name: String,
+        /// Why not.
+        source: BoxError,
+    },
     /// Loading a codec panicked. The log has the message of the panic.
     #[error("loading failed; the log says how")]
     Panicked(#[source] BoxError),

@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::{CodecSource, Listener, Server};
 use crate::app::App;
 use crate::codec::Options;
+#[cfg(any(feature = "http", feature = "nats"))]
+use crate::config::ServiceConfig;
 use crate::config::{Builtin, CodecConfig, CompileConfig, Config, Key, ListenerConfig, Problem, Problems};
 use crate::trust::Trust;
 
@@ -51,7 +53,11 @@ impl Server {
         }
         #[cfg(feature = "nats")]
         if let Some(nats) = &config.nats {
-            server = server.nats(nats.within(directory), config.services.clone());
+            server = server.nats(nats.within(directory));
+        }
+        #[cfg(any(feature = "http", feature = "nats"))]
+        {
+            server.services = services(config, directory);
         }
         for listener in &config.listeners {
             let source = |name: &String| source(name, &config.codecs[name], directory);
@@ -61,6 +67,12 @@ impl Server {
         }
         Ok(server)
     }
+}
+
+/// Returns the services of a configuration whose paths are relative to `directory`.
+#[cfg(any(feature = "http", feature = "nats"))]
+pub(super) fn services(config: &Config, directory: &Path) -> BTreeMap<String, ServiceConfig> {
+    config.services.iter().map(|(name, service)| (name.clone(), service.within(directory))).collect()
 }
 
 /// Returns a listener that speaks a codec, or the default codec of its connector.

@@ -9,7 +9,7 @@
 //! | `families` | metrics with their labels and values, and how they become text |
 //! | `traffic` | the metrics of listeners, sessions and the application |
 //! | `codecs` | the metrics of codec slots and their generations |
-//! | `node` | the metrics of the server as a whole: NATS, compilations, certificates, log |
+//! | `node` | the metrics of the server as a whole: NATS, services, compilations, certificates, log |
 //! | `process` | the metrics of the process, as all programs name them |
 //! | `format` | the formats, and which of them a client wants |
 

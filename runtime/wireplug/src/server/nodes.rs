@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::awake::AwakeStatus;
 use super::cluster::{Cluster, ClusterLink, Member};
+use super::services::Services;
 use super::slots::SlotList;
 use super::{ServerState, StartError};
 use crate::app::Parts;
@@ -69,6 +70,7 @@ pub struct Nodes {
     own: Arc<Own>,
     /// `None` if this server serves alone.
     member: Option<Arc<dyn Member>>,
+    services: Arc<Services>,
     /// Stops the task that exchanges messages with the other nodes. It is cancelled only after all
     /// sessions have ended, so that the ends of sessions are published too.
     stop: CancellationToken,
@@ -106,11 +108,9 @@ impl Nodes {
         self.own.status(self.member.as_deref())
     }
 
-    /// Replaces the services that answer requests, if this server has services.
-    pub(super) fn set_services(&self, services: &BTreeMap<String, ServiceConfig>) {
-        if let Some(member) = &self.member {
-            member.set_services(services);
-        }
+    /// Returns the services that answer requests.
+    pub(super) fn services(&self) -> &Services {
+        &self.services
     }
 
     /// Leaves the other nodes, and waits until the task has ended.
@@ -155,6 +155,7 @@ impl Own {
 /// A server that is about to join the other nodes.
 pub(super) struct Joining {
     link: Option<Box<dyn ClusterLink>>,
+    services: Arc<Services>,
     certificates: Certificates,
 }
 
@@ -162,17 +163,20 @@ pub(super) struct Joining {
 /// that services answer.
 pub(super) async fn join(
     cluster: Option<Box<dyn Cluster>>,
+    services: &BTreeMap<String, ServiceConfig>,
     app: &mut Parts,
     certificates: Certificates,
 ) -> Result<Joining, StartError> {
     let link = match cluster {
         Some(cluster) => {
-            let connected = cluster.connect(certificates.clone(), app).await;
+            let connected = cluster.connect(certificates.clone()).await;
             Some(connected.map_err(|error| StartError::Nats(error.into()))?)
         }
         None => None,
     };
-    Ok(Joining { link, certificates })
+    let services = Services::new(link.as_ref().map(|link| link.member()), services)?;
+    services.answer_routes(app);
+    Ok(Joining { link, services, certificates })
 }
 
 impl Joining {
@@ -199,7 +203,8 @@ impl Joining {
             started: Instant::now(),
         });
         task.spawn(self.certificates.watch(stop.clone()));
-        let Some(link) = self.link else { return Nodes { own, member: None, stop, task } };
+        let services = self.services;
+        let Some(link) = self.link else { return Nodes { own, member: None, services, stop, task } };
         let member = link.member();
         let status = {
             let (own, member) = (Arc::clone(&own), Arc::clone(&member));
@@ -207,7 +212,7 @@ impl Joining {
         };
         let one_a_user = server.config.get().sessions_per_user == SessionsPerUser::One;
         task.spawn(link.run(server.sessions.clone(), one_a_user, status, stop.clone()));
-        Nodes { own, member: Some(member), stop, task }
+        Nodes { own, member: Some(member), services, stop, task }
     }
 }
 

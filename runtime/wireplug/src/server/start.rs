@@ -20,7 +20,7 @@ use super::reload::Reloading;
 use super::running::Running;
 use super::slots::{SlotList, Slots};
 use super::taking_over::{self, Prepared};
-use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes};
+use super::{RunningServer, Server, ServerState, StartError, accept_limits, descriptors, nodes, services};
 use crate::session::{SessionEvent, Sessions};
 use crate::session_trace::SessionTraces;
 use wireplug_connectors::RateMeter;
@@ -51,6 +51,7 @@ impl Server {
             compiler,
             on_compiling,
             cluster,
+            services,
             configured,
             builtin_app: _,
             health,
@@ -65,7 +66,7 @@ impl Server {
             return Err(StartError::NoListener);
         }
         let certificates = Certificates::default();
-        let joining = nodes::join(cluster, &mut app, certificates.clone()).await?;
+        let joining = nodes::join(cluster, &services, &mut app, certificates.clone()).await?;
         let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors, &default_codecs));
         let mut listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         for listener in &mut listeners {
@@ -77,7 +78,7 @@ impl Server {
         descriptors::raise_limit();
         config.max_connections = {
             let taken = listeners.iter().map(|listener| listener.connector.descriptors());
-            descriptors::limit_connections(config.max_connections, taken, 0)
+            descriptors::limit_connections(config.max_connections, taken, 0, services::connections(&services))
         };
         let memory =
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();

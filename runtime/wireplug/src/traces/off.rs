@@ -60,17 +60,23 @@ impl Drop for Attached {
     fn drop(&mut self) {}
 }
 
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "http", feature = "nats"))]
 pub(crate) struct ServiceTrace;
 
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "http", feature = "nats"))]
 impl Trace {
-    pub(crate) fn service(&self, _: &str, _: &str, _: bool) -> ServiceTrace {
+    #[cfg(feature = "nats")]
+    pub(crate) fn nats(&self, _: &str, _: &str, _: bool) -> ServiceTrace {
+        ServiceTrace
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn http(&self, _: &str, _: &str) -> ServiceTrace {
         ServiceTrace
     }
 }
 
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "http", feature = "nats"))]
 impl ServiceTrace {
     pub(crate) fn inject(&self, _: impl FnMut(&str, &str)) {}
 

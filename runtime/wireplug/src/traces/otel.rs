@@ -189,7 +189,10 @@ enum State {
     Off,
     NotSampled,
     /// The span of the handler.
-    #[cfg_attr(not(feature = "nats"), expect(dead_code, reason = "services continue the trace"))]
+    #[cfg_attr(
+        not(any(feature = "http", feature = "nats")),
+        expect(dead_code, reason = "services continue the trace")
+    )]
     Sampled(Arc<Tracing>, Context),
 }
 
@@ -271,7 +274,7 @@ fn set_status(span: &opentelemetry::trace::SpanRef<'_>, status: u16) {
     }
 }
 
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "http", feature = "nats"))]
 mod service {
     use opentelemetry::propagation::{Injector, TextMapPropagator as _};
     use opentelemetry::trace::{SpanBuilder, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId};
@@ -289,25 +292,48 @@ mod service {
     }
 
     impl Trace {
-        /// Begins the span of a request to a service, or of a notification.
-        pub(crate) fn service(&self, route: &str, subject: &str, is_request: bool) -> ServiceTrace {
+        /// Begins the span of a request to a service over HTTP. `url` is where the service answers
+        /// all its routes.
+        #[cfg(feature = "http")]
+        pub(crate) fn http(&self, route: &str, url: &str) -> ServiceTrace {
+            self.begin(|| {
+                let attributes = vec![
+                    KeyValue::new("http.request.method", "POST"),
+                    KeyValue::new("url.full", url.to_owned()),
+                    KeyValue::new("rpc.method", Reason::new(route).to_string()),
+                ];
+                ("POST".to_owned(), SpanKind::Client, attributes)
+            })
+        }
+
+        /// Begins the span of a request to a service over NATS, or of a notification.
+        #[cfg(feature = "nats")]
+        pub(crate) fn nats(&self, route: &str, subject: &str, is_request: bool) -> ServiceTrace {
+            self.begin(|| {
+                let (kind, operation) = match is_request {
+                    true => (SpanKind::Client, "request"),
+                    false => (SpanKind::Producer, "send"),
+                };
+                let attributes = vec![
+                    KeyValue::new("messaging.system", "nats"),
+                    KeyValue::new("messaging.operation.name", operation),
+                    KeyValue::new("messaging.operation.type", "send"),
+                    KeyValue::new("messaging.destination.name", subject.to_owned()),
+                    KeyValue::new("rpc.method", Reason::new(route).to_string()),
+                ];
+                (format!("{operation} {subject}"), kind, attributes)
+            })
+        }
+
+        /// Begins a span with the name, kind and attributes that `describe` returns, if the request
+        /// is traced.
+        fn begin(&self, describe: impl FnOnce() -> (String, SpanKind, Vec<KeyValue>)) -> ServiceTrace {
             let (tracing, handler) = match &self.0 {
                 super::State::Off => return ServiceTrace(State::Off),
                 super::State::NotSampled => return ServiceTrace(State::NotSampled),
                 super::State::Sampled(tracing, handler) => (tracing, handler),
             };
-            let (kind, operation) = match is_request {
-                true => (SpanKind::Client, "request"),
-                false => (SpanKind::Producer, "send"),
-            };
-            let attributes = [
-                KeyValue::new("messaging.system", "nats"),
-                KeyValue::new("messaging.operation.name", operation),
-                KeyValue::new("messaging.operation.type", "send"),
-                KeyValue::new("messaging.destination.name", subject.to_owned()),
-                KeyValue::new("rpc.method", Reason::new(route).to_string()),
-            ];
-            let name = format!("{operation} {subject}");
+            let (name, kind, attributes) = describe();
             let builder = SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes);
             let span = tracing.tracer.build_with_context(builder, handler);
             ServiceTrace(State::Sampled(handler.with_span(span)))

@@ -5,6 +5,7 @@ mod control;
 mod listeners;
 mod nats;
 mod samples;
+mod services;
 mod start;
 mod trust;
 
@@ -444,8 +445,15 @@ fn a_file_to_be_served_names_its_application() {
     standalone(&format!("{MINIMAL}{nats}")).unwrap();
     assert_eq!(
         standalone(&format!("app = 'demo'{MINIMAL}{nats}")).unwrap_err(),
-        "w.toml:1:1: app: the application is either the demo or the services behind NATS: leave one of them out; see \
-         nats, line 8"
+        "w.toml:1:1: app: the application is either the demo or services, over HTTP or behind NATS: leave one of them out; \
+         see nats, line 8"
+    );
+    let url = "[services.chat]\nurl = 'http://127.0.0.1:1/chat'";
+    standalone(&format!("{MINIMAL}{url}")).unwrap();
+    assert_eq!(
+        standalone(&format!("app = 'demo'{MINIMAL}{url}")).unwrap_err(),
+        "w.toml:1:1: app: the application is either the demo or services, over HTTP or behind NATS: leave one of them out; \
+         see services, line 8"
     );
     assert_eq!(
         standalone(&format!("app = 'deno'{MINIMAL}")).unwrap_err(),

@@ -21,7 +21,7 @@ servers = [\"nats://127.0.0.1:4222\", \"tls://nats.example.com\"]
 fn services_and_their_nats_go_together() {
     assert_eq!(
         added("[services.chat]"),
-        ["w.toml:8:11: services.chat: services are reached through NATS, and there is no [nats]"]
+        ["w.toml:8:11: services.chat: it has no `url`, so it is reached over NATS, and there is no [nats]"]
     );
     let nats = "[nats]\nservers = [\"nats://127.0.0.1:4222\"]\n";
     assert_eq!(added(nats), ["w.toml:8:2: nats: without [services.NAME] every request is answered with 404"]);

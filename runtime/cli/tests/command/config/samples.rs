@@ -86,6 +86,25 @@ fn the_command_checks_files() {
     assert!(out.starts_with(&summary), "{out}");
     assert!(out.ends_with("  at most 10000 connections\n"), "{out}");
 
+    let folder = Folder::new("config-services");
+    let file = folder.write(
+        "services.toml",
+        "[services.chat]
+url = 'http://127.0.0.1:8080/chat'
+[codecs.pomelo]
+builtin = 'pomelo'
+[[listeners]]
+url = 'tcp://127.0.0.1:0'
+codec = 'pomelo'
+",
+    );
+    let (code, out, err) = check(&file);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.starts_with(&format!("{}: ok\n  serves services over HTTP: chat\n", file.display())),
+        "{out}"
+    );
+
     let folder = Folder::new("config-wrong");
     let file = folder.write("wrong.toml", "app = 'demo'\n[server]\nmax-connection = 1");
     let (code, out, err) = check(&file);

@@ -1,12 +1,12 @@
-//! NATS and the services behind it.
+//! NATS.
 
 use std::path::Path;
 
 use super::{Conflict, no_file};
 use crate::config::{Config, Key, NatsConfig};
 
-/// Checks NATS, and the services behind it.
-pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Conflict>) {
+/// Checks NATS.
+pub(super) fn nats(config: &Config, directory: &Path, found: &mut Vec<Conflict>) {
     let key = Key::default().name("nats");
     if let Some(nats) = &config.nats {
         if !cfg!(feature = "nats") {
@@ -19,26 +19,6 @@ pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Confli
             found.push(Conflict { key: key.clone(), others, what });
         }
         credentials(&key, nats, directory, found);
-    }
-    for (name, service) in &config.services {
-        let service_key = Key::default().name("services").name(name);
-        if config.nats.is_none() {
-            let what = "services are reached through NATS, and there is no [nats]".to_owned();
-            found.push(Conflict { key: service_key.clone(), others: vec![key.clone()], what });
-        }
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        {
-            let what = "the name of a service is the first segment of its routes: letters, digits, - and _"
-                .to_owned();
-            found.push(Conflict { key: service_key.clone(), others: Vec::new(), what });
-        }
-        for (index, route) in service.concurrent_routes.iter().enumerate() {
-            if route.strip_prefix(name.as_str()).is_none_or(|rest| !rest.starts_with('.')) {
-                let what = format!("{route:?} is no route of this service: those begin with `{name}.`");
-                let key = service_key.clone().name("concurrent-routes").index(index);
-                found.push(Conflict { key, others: Vec::new(), what });
-            }
-        }
     }
 }
 

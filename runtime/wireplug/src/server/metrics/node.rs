@@ -46,6 +46,27 @@ pub(super) fn add(families: &mut Families, node: &NodeStatus, running: &Running)
         dropped.count(&[], nats.dropped);
     }
 
+    let services = running.nodes.services().status();
+    let in_flight = families.gauge(
+        "wireplug_service_requests_in_flight",
+        &["service"],
+        "Requests to a service over HTTP that have no response yet.",
+    );
+    for (name, status) in &services {
+        in_flight.count(&[name], status.in_flight as u64);
+    }
+    let used = families.gauge(
+        "wireplug_service_url_used",
+        &["service", "url"],
+        "1 while requests go to this URL of a service, and 0 while the URL is left out because it has failed.",
+    );
+    for (name, url, is_used) in services
+        .iter()
+        .flat_map(|(name, status)| status.urls.iter().map(move |(url, used)| (name, url, used)))
+    {
+        used.count(&[name, url], u64::from(*is_used));
+    }
+
     let compilations = families.gauge(
         "wireplug_compilations",
         &["state"],

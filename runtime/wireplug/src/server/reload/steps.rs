@@ -15,7 +15,8 @@ use crate::config::{Change, Config, Difference, Effect, ListenerConfig, Problems
 use crate::server::listener::Resolved;
 use crate::server::listeners::{Bound, Listening};
 use crate::server::running::Running;
-use crate::server::{ListenerSettings, StartError, accept_limits, descriptors, from_config};
+use crate::server::services::ServiceTable;
+use crate::server::{ListenerSettings, StartError, accept_limits, descriptors, from_config, services};
 use crate::slot::{Replacement, Slot, SwapReport};
 use crate::trust::Trust;
 use wireplug_base::Chain;
@@ -33,6 +34,8 @@ struct Steps {
     /// The settings for all listeners together, with as many connections as there are descriptors
     /// for.
     server: ServerConfig,
+    /// The services, if they change.
+    services: Option<ServiceTable>,
     /// Connectors that have taken other options, with those that they had.
     updated: Vec<(Listening, ListenOptions)>,
 }
@@ -184,6 +187,11 @@ impl Running {
             })
             .collect();
         steps.server = self.server_settings(reloading, turn, &before)?;
+        #[cfg(any(feature = "http", feature = "nats"))]
+        if turn.current.services != turn.after.services {
+            let services = from_config::services(turn.after, turn.directory);
+            steps.services = Some(self.nodes.services().prepare(&services)?);
+        }
         // New listeners come first, so that the codecs that are loaded below must fit them too.
         for (listener, before) in turn.after.listeners.iter().zip(&before) {
             let next = match before {
@@ -249,6 +257,7 @@ impl Running {
         let (wanted, current) = (&turn.after.server, self.state.config.get());
         let stay = before.iter().flatten().count();
         let is_same = stay == turn.after.listeners.len() && stay == turn.current.listeners.len();
+        let is_same = is_same && turn.current.services == turn.after.services;
         if is_same && turn.current.server == *wanted {
             return Ok(ServerConfig { max_connections: current.max_connections, ..wanted.clone() });
         }
@@ -262,8 +271,13 @@ impl Running {
         let others = open.iter().filter(|listening| listening.configured.is_none());
         descriptors.extend(others.map(|listening| listening.descriptors));
         let connections = open.iter().map(Listening::connections).sum();
-        let max =
-            descriptors::limit_connections(wanted.max_connections, descriptors.into_iter(), connections);
+        let to_services = services::connections(&turn.after.services);
+        let max = descriptors::limit_connections(
+            wanted.max_connections,
+            descriptors.into_iter(),
+            connections,
+            to_services,
+        );
         Ok(ServerConfig { max_connections: max, ..wanted.clone() })
     }
 
@@ -289,7 +303,7 @@ impl Running {
         turn: &Turn<'_>,
         steps: Steps,
     ) -> (Vec<SwapReport>, Vec<(String, String)>) {
-        let Steps { replacements, mut kept, listeners, server, updated: _ } = steps;
+        let Steps { replacements, mut kept, listeners, server, services, updated: _ } = steps;
         let configured = self.configured(turn.current);
         let changed = listeners.iter().any(|next| matches!(next, Next::Changed(..)));
         let distrusts = *reloading.slots.trust() != *turn.trust;
@@ -318,8 +332,8 @@ impl Running {
         let listeners: Vec<Listening> = others.chain(listeners).collect();
         self.set_server(server);
         self.state.access_log.set(turn.after.log.access);
-        if turn.current.services != turn.after.services {
-            self.nodes.set_services(&turn.after.services);
+        if let Some(services) = services {
+            self.nodes.services().set(services);
         }
         if changed {
             self.state.sessions.wake_all();

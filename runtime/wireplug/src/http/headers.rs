@@ -1,0 +1,92 @@
+//! The headers of a request to a service.
+
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::app::Request;
+use crate::server::service_headers::{ROUTE, of_session};
+
+/// The id of a request. A notification has none.
+const REQUEST: &str = "Wireplug-Request";
+
+/// The beginning of the header of an attribute.
+const ATTRIBUTE: &str = "Wireplug-Attribute-";
+
+/// What is percent-encoded in a value, besides everything that is not ASCII. Frameworks read other
+/// bytes in different ways.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// The headers that are the same for all requests to a service, and what the others are made of.
+#[derive(Debug)]
+pub(super) struct Headers {
+    node: String,
+    content_type: HeaderValue,
+    /// The attributes that the service asks for, with their headers.
+    attributes: Vec<(String, HeaderName)>,
+}
+
+impl Headers {
+    /// Creates the headers for requests of the server `node`.
+    ///
+    /// # Errors
+    /// Returns an error if the content type cannot be the value of a header.
+    pub(super) fn new(node: &str, content_type: &str, attributes: &[String]) -> anyhow::Result<Self> {
+        let named = attributes.iter().map(|attribute| (attribute.clone(), attribute_header(attribute)));
+        Ok(Self { node: node.to_owned(), content_type: content_type.parse()?, attributes: named.collect() })
+    }
+
+    /// Returns the headers of a request.
+    pub(super) fn of(&self, request: &Request) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, self.content_type.clone());
+        of_session(&request.session, &self.node, |name, value| put(&mut headers, name, value));
+        put(&mut headers, ROUTE, &request.route);
+        if let Some(id) = request.id {
+            put(&mut headers, REQUEST, &id.to_string());
+        }
+        let client = request.session.client();
+        for (attribute, header) in &self.attributes {
+            if let Some((_, value)) = client.attributes.iter().find(|(name, _)| name == attribute) {
+                headers.insert(header, encoded(value));
+            }
+        }
+        headers
+    }
+}
+
+/// Sets a header to a text of any content.
+pub(super) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+    let name = HeaderName::from_bytes(name.as_bytes()).expect("it is a name of this crate");
+    headers.insert(name, encoded(value));
+}
+
+fn encoded(value: &str) -> HeaderValue {
+    let text = utf8_percent_encode(value, ENCODED).to_string();
+    HeaderValue::try_from(text).expect("what remains is visible ASCII")
+}
+
+/// Returns the header of an attribute: `Wireplug-Attribute-Tls-Sni` for `tls-sni`, in lower case.
+fn attribute_header(attribute: &str) -> HeaderName {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = ATTRIBUTE.chars().chain(attribute.chars().map(plain)).collect();
+    HeaderName::from_bytes(name.as_bytes()).expect("letters, digits and - are a name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_ascii_in_one_line() {
+        let value = |text: &str| encoded(text).to_str().expect("it is ASCII").to_owned();
+        assert_eq!(value("ann@example.com, the 1st"), "ann@example.com, the 1st");
+        assert_eq!(value("wörld\r\nX: 100%\x7f"), "w%C3%B6rld%0D%0AX: 100%25%7F");
+        assert_eq!(value(""), "");
+    }
+
+    #[test]
+    fn each_attribute_has_a_header() {
+        assert_eq!(attribute_header("tls-sni"), "wireplug-attribute-tls-sni");
+        assert_eq!(attribute_header("header:x-änd"), "wireplug-attribute-header-x--nd");
+    }
+}

@@ -1,0 +1,170 @@
+//! Passes requests to one service, within its limits.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use hyper::Uri;
+use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
+use tracing::{info, warn};
+
+use super::client::{self, HttpClient};
+use super::exchange::exchange;
+use super::failure::{Cause, Failure};
+use super::headers::{self, Headers};
+use super::path;
+use super::targets::{Attempt, Targets};
+use crate::app::{Request, Response};
+use crate::config::{HttpConfig, ServiceConfig};
+use crate::server::services::ServiceLink;
+#[cfg(feature = "metrics")]
+use crate::server::services::ServiceStatus;
+use wireplug_base::units::duration_text;
+
+/// A service over HTTP.
+pub(super) struct HttpService {
+    name: String,
+    /// How long a client waits for the answer.
+    timeout: Duration,
+    /// The session's setting that selects the URL.
+    sticky: Option<String>,
+    config: HttpConfig,
+    client: HttpClient,
+    headers: Headers,
+    targets: Targets,
+    /// A permit for each request that may be in flight.
+    permits: Semaphore,
+}
+
+impl HttpService {
+    /// Creates a service whose requests come from the server `node`. Nothing connects yet.
+    ///
+    /// # Errors
+    /// Returns an error if a URL is invalid, or if the root certificates cannot be read.
+    pub(super) fn new(name: &str, config: &ServiceConfig, node: &str) -> anyhow::Result<Self> {
+        let urls = config.url.as_ref().map_or(&[][..], |urls| urls.all());
+        ensure!(!urls.is_empty(), "its list of URLs is empty");
+        for url in urls {
+            check(url).with_context(|| format!("{url:?} is not the URL of a service"))?;
+        }
+        let http = &config.http;
+        Ok(Self {
+            name: name.to_owned(),
+            timeout: config.timeout,
+            sticky: config.sticky.clone(),
+            client: client::new(http, urls.iter().any(|url| url.starts_with("https://")))?,
+            headers: Headers::new(node, &http.content_type, &http.attributes)?,
+            targets: Targets::new(urls, http),
+            permits: Semaphore::new(http.max_in_flight as usize),
+            config: http.clone(),
+        })
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Response, Failure> {
+        let path = path::of_route(&request.route)
+            .ok_or_else(|| Failure::new(Cause::Route, "the route cannot be a path"))?;
+        let _permit = self.permits.try_acquire().map_err(|_| {
+            let why =
+                format!("{} requests are in flight already, `http.max-in-flight`", self.config.max_in_flight);
+            Failure::new(Cause::Busy, why)
+        })?;
+        let selected = self.sticky.as_ref().and_then(|setting| request.session.setting(setting));
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        let (mut tried, mut last) = (Vec::new(), None);
+        loop {
+            let attempt = match &selected {
+                None => self.targets.least_busy(&tried, Instant::now()),
+                Some(value) if tried.is_empty() => self.targets.selected(value, Instant::now()),
+                // Another instance does not have the state of this session.
+                Some(_) => None,
+            };
+            let Some(attempt) = attempt else {
+                let left_out =
+                    || Failure::new(Cause::LeftOut, "its URL has failed, and is left out for a while");
+                return Err(last.unwrap_or_else(left_out));
+            };
+            if let Some(failure) = last.take() {
+                Failure::log_retry(&failure, &self.name, &request.route);
+            }
+            tried.push(attempt.number);
+            match self.attempt(attempt, &path, request, deadline).await {
+                Err(failure) if failure.cause == Cause::Unreachable => last = Some(failure),
+                result => return result,
+            }
+        }
+    }
+
+    /// Sends a request to one URL.
+    async fn attempt(
+        &self,
+        attempt: Attempt<'_>,
+        path: &str,
+        request: &Request,
+        deadline: tokio::time::Instant,
+    ) -> Result<Response, Failure> {
+        let url = attempt.url().to_owned();
+        let trace = request.trace.http(&request.route, &url);
+        let mut headers = self.headers.of(request);
+        trace.inject(|name, value| headers::put(&mut headers, name, value));
+        let result = match format!("{url}{path}").parse() {
+            Ok(uri) => {
+                let exchange =
+                    exchange(&self.client, uri, headers, request.body.clone(), self.config.max_response);
+                timeout_at(deadline, exchange).await.unwrap_or_else(|_| {
+                    let why = format!("no response in {}", duration_text(self.timeout));
+                    Err(Failure::new(Cause::Late, why))
+                })
+            }
+            Err(_) => Err(Failure::new(Cause::Broken, "the URL is too long with the path of the route")),
+        };
+        trace.end(result.as_ref().map_or_else(Failure::status, |response| response.status));
+        if result.as_ref().is_err_and(Failure::is_of_url) {
+            if attempt.failed() {
+                let HttpConfig { circuit_failures, circuit_time, .. } = self.config;
+                let time = duration_text(circuit_time);
+                warn!(
+                    service = self.name,
+                    url,
+                    circuit_failures,
+                    "a service has failed at this URL: no requests go there for {time}"
+                );
+            }
+        } else if attempt.succeeded() {
+            info!(service = self.name, url, "a service answers again at this URL");
+        }
+        result.map_err(|failure| Failure { url: Some(url), ..failure })
+    }
+}
+
+impl ServiceLink for HttpService {
+    fn call(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response> {
+        async move {
+            self.ask(&request).await.unwrap_or_else(|failure| {
+                failure.log(&self.name, &request.route);
+                Response::status(failure.status())
+            })
+        }
+        .boxed()
+    }
+
+    #[cfg(feature = "metrics")]
+    fn status(&self) -> Option<ServiceStatus> {
+        let in_flight = self.config.max_in_flight as usize - self.permits.available_permits();
+        Some(ServiceStatus { in_flight, urls: self.targets.status() })
+    }
+}
+
+/// Checks a URL.
+fn check(url: &str) -> anyhow::Result<()> {
+    let parsed: Uri = url.parse()?;
+    ensure!(matches!(parsed.scheme_str(), Some("http" | "https")), "it begins with http:// or https://");
+    ensure!(
+        parsed.authority().is_some_and(|authority| !authority.as_str().contains('@')),
+        "it names no user"
+    );
+    ensure!(parsed.query().is_none() && !url.contains('#'), "it ends with its path");
+    Ok(())
+}

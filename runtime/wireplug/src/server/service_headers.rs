@@ -1,0 +1,27 @@
+//! The headers of a request to a service. Their names are the same over NATS and over HTTP.
+
+use crate::session::{Session, SessionId};
+
+pub(crate) const ROUTE: &str = "Wireplug-Route";
+pub(crate) const SESSION: &str = "Wireplug-Session";
+pub(crate) const USER: &str = "Wireplug-User";
+pub(crate) const NODE: &str = "Wireplug-Node";
+pub(crate) const PEER: &str = "Wireplug-Peer";
+
+/// Gives the headers that tell services about a session of the server `node` to `put`.
+pub(crate) fn of_session(session: &Session, node: &str, mut put: impl FnMut(&'static str, &str)) {
+    put(SESSION, &address(node, session.id()));
+    put(NODE, node);
+    if let Some(user) = session.user() {
+        put(USER, &user);
+    }
+    let peer = &session.client().address;
+    if !peer.is_empty() {
+        put(PEER, peer);
+    }
+}
+
+/// Returns the address of a session among the sessions of all servers.
+pub(crate) fn address(node: &str, id: SessionId) -> String {
+    format!("{node}.{id}")
+}
