@@ -128,6 +128,13 @@ async fn a_client_that_ended_is_replaced() {
     })
     .await;
     let mut ann = client(&node).await;
+    // The line is written before the other client takes the place of the one that ended.
+    let answered = async {
+        while asked(&mut ann).await == json!({ "code": 503 }) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    wireplug_tests::within("the service to answer", answered).await;
     let session = address(&mut ann).await;
     assert_eq!(ask(&service, &format!("bind.session.{session}"), "ann").await, None);
     node.shutdown().await;
