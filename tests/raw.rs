@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::{log, within};
 
@@ -242,9 +243,10 @@ impl RawWebSocket {
         Self::upgrade(Raw::connect(&url.replacen("ws://", "tcp://", 1)).await, url).await
     }
 
-    /// Upgrades a connection to WebSocket.
-    pub async fn upgrade(raw: Raw, url: &str) -> Self {
-        let upgraded = within("the upgrade", tokio_tungstenite::client_async(url, raw.into_stream())).await;
+    /// Upgrades a connection to WebSocket, by a request or one for a URL.
+    pub async fn upgrade(raw: Raw, request: impl IntoClientRequest + Unpin) -> Self {
+        let upgraded =
+            within("the upgrade", tokio_tungstenite::client_async(request, raw.into_stream())).await;
         Self(upgraded.expect("the server speaks WebSocket").0)
     }
 

@@ -5,6 +5,7 @@ mod answers;
 mod balance;
 mod circuit;
 mod connections;
+mod hello;
 mod misbehaving;
 mod reload;
 mod service;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wireplug::app::{Error, Json};
-use wireplug::config::{HttpConfig, ServerConfig, ServiceConfig};
+use wireplug::config::{HttpConfig, ServerConfig, ServiceConfig, SessionsPerUser};
 use wireplug::{App, CodecSource, RunningServer, Server, Session, User};
 use wireplug_tests::client::Client;
 use wireplug_tests::{log, server};
@@ -34,9 +35,18 @@ fn app() -> App {
 
 /// Starts a server with these services.
 async fn node<const N: usize>(services: [(&str, ServiceConfig); N]) -> RunningServer {
+    node_with(app(), SessionsPerUser::Many, services).await
+}
+
+/// Starts a server with an application and these services.
+async fn node_with<const N: usize>(
+    app: App,
+    sessions_per_user: SessionsPerUser,
+    services: [(&str, ServiceConfig); N],
+) -> RunningServer {
     log::init();
-    let server = Server::new(app())
-        .config(ServerConfig { max_connections: 50, ..ServerConfig::default() })
+    let server = Server::new(app)
+        .config(ServerConfig { max_connections: 50, sessions_per_user, ..ServerConfig::default() })
         .compile(server::setup().compile)
         .services(services)
         .listen("hybrid://127.0.0.1:0", CodecSource::pomelo(json!({})));

@@ -6,6 +6,7 @@ mod deadlines;
 mod events;
 mod flood;
 mod guide;
+mod hello;
 mod one_session;
 mod operator;
 mod permissions;

@@ -45,7 +45,7 @@ pub(crate) use in_flight::{InFlight, Logged, Ticket};
 pub(crate) use routes::{Parts, Routes, server_type};
 
 use self::filter::{Filter, Next};
-use self::routes::Route;
+use self::routes::{HelloHandler, Route};
 use crate::codec::Reason;
 
 /// An application: handlers by route, and the filters in front of them.
@@ -151,9 +151,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
     /// Lets `handler` answer the hellos of clients. The body of its response goes to the client
     /// with the protocol's handshake. A status other than 200 refuses the client. Without this
-    /// handler every client is accepted.
+    /// handler every client is accepted, unless a service answers hellos
+    /// ([`ServiceConfig::hello`](crate::config::ServiceConfig::hello)).
     pub fn hello<Args>(mut self, handler: impl Handler<Args, S>) -> Self {
-        self.parts.hello = Some(Box::new(handler.into_service(self.state.clone())));
+        self.parts.hello = Some(HelloHandler::new(|| true, handler.into_service(self.state.clone())));
         self
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Parts {
     services: Table<Route>,
     remote: Option<Remote>,
     pub(super) pushes: BTreeSet<Arc<str>>,
-    pub(super) hello: Option<Box<dyn AnyService>>,
+    pub(super) hello: Option<HelloHandler>,
     pub(crate) hooks: Vec<Hook>,
     /// How an upgrade carries what the application keeps beside its sessions.
     pub(crate) carried: Carried,
@@ -41,6 +41,19 @@ struct Remote {
     /// Returns whether there is a server type of this name now.
     knows: Box<dyn Fn(&str) -> bool + Send + Sync>,
     route: Route,
+}
+
+/// Answers the hellos of clients.
+pub(super) struct HelloHandler {
+    /// Returns whether it answers them now. If not, every client is accepted.
+    answers: Box<dyn Fn() -> bool + Send + Sync>,
+    service: Box<dyn AnyService>,
+}
+
+impl HelloHandler {
+    pub(super) fn new(answers: impl Fn() -> bool + Send + Sync + 'static, service: impl Answers) -> Self {
+        Self { answers: Box::new(answers), service: Box::new(service) }
+    }
 }
 
 /// The service that answers a route, or all routes of a server type.
@@ -83,6 +96,21 @@ impl Parts {
         let concurrency = handler.concurrency();
         let route = Route::new("", handler.into_service(()), concurrency);
         self.remote = Some(Remote { knows: Box::new(knows), route });
+    }
+
+    /// Returns whether the application decides itself which clients may connect.
+    pub(crate) fn answers_hellos(&self) -> bool {
+        self.hello.is_some()
+    }
+
+    /// Lets `handler` answer the hellos of clients while `answers` returns true. `answers` is asked
+    /// for each hello. The application must not have a handler of its own.
+    pub(crate) fn remote_hello<Args>(
+        &mut self,
+        answers: impl Fn() -> bool + Send + Sync + 'static,
+        handler: impl Handler<Args, ()>,
+    ) {
+        self.hello = Some(HelloHandler::new(answers, handler.into_service(())));
     }
 
     pub(super) fn add_layer<L>(&mut self, server_type: Option<&str>, layer: L)
@@ -207,7 +235,7 @@ pub(crate) struct Routes {
     typed: Arc<Typed>,
     /// The filters that all requests pass first.
     global: Option<Shared>,
-    hello: Option<Box<dyn AnyService>>,
+    hello: Option<HelloHandler>,
 }
 
 /// The result of looking up a request.
@@ -230,7 +258,8 @@ impl Routes {
 
     pub(super) fn find(&self, ticket: &Ticket) -> Found<'_> {
         let Ticket::Request { route, .. } = ticket else {
-            return Found { service: self.hello.as_deref(), ordered: false };
+            let hello = self.hello.as_ref().filter(|hello| (hello.answers)());
+            return Found { service: hello.map(|hello| &*hello.service), ordered: false };
         };
         let handler = self.typed.handlers.find(route);
         let concurrency = handler.and_then(|handler| handler.concurrency.as_ref());

@@ -35,6 +35,10 @@ pub struct ServiceConfig {
     /// Routes whose requests do not wait for earlier requests of the session. Later requests do not
     /// wait for them either.
     pub concurrent_routes: Vec<String>,
+    /// Whether the service decides which clients may connect: it answers their hellos, and may bind
+    /// the session to a user in the same answer. At most one service can. Without such a service
+    /// every client is accepted, and so is a client whose protocol has no hello.
+    pub hello: bool,
     /// How a service with a `url` is reached.
     pub http: HttpConfig,
 }
@@ -46,6 +50,7 @@ impl Default for ServiceConfig {
             timeout: Duration::from_secs(5),
             sticky: None,
             concurrent_routes: Vec::new(),
+            hello: false,
             http: HttpConfig::default(),
         }
     }

@@ -4,11 +4,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderMap, LOCATION};
-use hyper::{Method, Uri};
+use hyper::{Method, Response, Uri};
 
 use super::client::HttpClient;
 use super::failure::{Cause, Failure};
-use crate::app::Response;
 use wireplug_base::Chain;
 use wireplug_base::units::size_text;
 
@@ -19,7 +18,7 @@ pub(super) async fn exchange(
     headers: HeaderMap,
     body: Bytes,
     max: usize,
-) -> Result<Response, Failure> {
+) -> Result<Response<Bytes>, Failure> {
     let mut request = hyper::Request::new(Full::new(body));
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (Method::POST, uri, headers);
     let response = client.request(request).await.map_err(|error| {
@@ -34,7 +33,8 @@ pub(super) async fn exchange(
         let why = format!("it answered with the status {}{to}: no client can get this", status.as_u16());
         return Err(Failure::new(Cause::Broken, why));
     }
-    Ok(Response { status: status.as_u16(), body: read(response.into_body(), max).await? })
+    let (head, body) = response.into_parts();
+    Ok(Response::from_parts(head, read(body, max).await?))
 }
 
 async fn read(body: Incoming, max: usize) -> Result<Bytes, Failure> {

@@ -1,10 +1,12 @@
-//! The headers of a request to a service.
+//! The headers of a request to a service, and of its response.
 
+use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
 use crate::app::Request;
-use crate::server::service_headers::{ROUTE, of_session};
+use crate::server::service_headers::{BIND, ROUTE, of_session};
+use crate::session::Session;
 
 /// The id of a request. A notification has none.
 const REQUEST: &str = "Wireplug-Request";
@@ -36,15 +38,21 @@ impl Headers {
     }
 
     /// Returns the headers of a request.
-    pub(super) fn of(&self, request: &Request) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, self.content_type.clone());
-        of_session(&request.session, &self.node, |name, value| put(&mut headers, name, value));
+    pub(super) fn of_request(&self, request: &Request) -> HeaderMap {
+        let mut headers = self.of_session(&request.session);
         put(&mut headers, ROUTE, &request.route);
         if let Some(id) = request.id {
             put(&mut headers, REQUEST, &id.to_string());
         }
-        let client = request.session.client();
+        headers
+    }
+
+    /// Returns the headers that tell the service about a session.
+    pub(super) fn of_session(&self, session: &Session) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, self.content_type.clone());
+        of_session(session, &self.node, |name, value| put(&mut headers, name, value));
+        let client = session.client();
         for (attribute, header) in &self.attributes {
             if let Some((_, value)) = client.attributes.iter().find(|(name, _)| name == attribute) {
                 headers.insert(header, encoded(value));
@@ -52,6 +60,12 @@ impl Headers {
         }
         headers
     }
+}
+
+/// Returns the user that a response to a hello names.
+pub(super) fn bind(headers: &HeaderMap) -> Option<Bytes> {
+    let name = headers.get(BIND)?;
+    Some(Bytes::from(percent_decode(name.as_bytes()).collect::<Vec<_>>()))
 }
 
 /// Sets a header to a text of any content.
@@ -82,6 +96,17 @@ mod tests {
         assert_eq!(value("ann@example.com, the 1st"), "ann@example.com, the 1st");
         assert_eq!(value("wörld\r\nX: 100%\x7f"), "w%C3%B6rld%0D%0AX: 100%25%7F");
         assert_eq!(value(""), "");
+    }
+
+    #[test]
+    fn a_user_is_read_as_it_was_written() {
+        let read = |value: HeaderValue| bind(&HeaderMap::from_iter([(BIND.parse().expect("a name"), value)]));
+        for user in ["ann", "zoë 100% ,;\"", "\u{1f600}"] {
+            assert_eq!(read(encoded(user)).as_deref(), Some(user.as_bytes()));
+        }
+        let plain = HeaderValue::from_bytes("zoë".as_bytes()).expect("it has no control character");
+        assert_eq!(read(plain).as_deref(), Some("zoë".as_bytes()), "it need not be encoded");
+        assert_eq!(bind(&HeaderMap::new()), None);
     }
 
     #[test]

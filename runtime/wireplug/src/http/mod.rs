@@ -2,14 +2,14 @@
 //!
 //! | file | its job |
 //! |---|---|
-//! | `service` | passes requests to one service, within its limits |
+//! | `service` | passes requests and hellos to one service, within its limits |
 //! | `exchange` | one request at one URL, and its response |
 //! | `failure` | why there is no response |
 //! | `client` | the HTTP client: connections, TLS, HTTP/2 |
 //! | `targets` | the URLs of a service, and which of them a request goes to |
 //! | `circuit` | leaves a URL out for a while after it has failed |
-//! | `path` | the path of a route |
-//! | `headers` | what a request tells the service |
+//! | `path` | the path of a route, and of a hello |
+//! | `headers` | what a request tells the service, and whom an answer to a hello names |
 //!
 //! A request is sent once. Only a request of which nothing was sent, because there was no
 //! connection, goes to another URL.

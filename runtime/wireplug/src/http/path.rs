@@ -2,6 +2,9 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+/// The path of hellos. No route has it, because no segment of a route is empty or has a dot.
+pub(super) const HELLO: &str = "/.wireplug/hello";
+
 /// The longest route that has a path, in bytes, as over NATS.
 const MAX_ROUTE: usize = 200;
 
@@ -30,7 +33,18 @@ pub(super) fn of_route(route: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_route_leads_to_a_path_of_wireplug(rest in "[.a/%2e\u{ff0e}\u{2024} ]{0,8}(\\.wireplug[./]hello)?|.{0,20}") {
+            if let Some(path) = of_route(&format!("chat.{rest}")) {
+                prop_assert!(path.starts_with('/') && !path.contains('.') && !path.contains("//"), "{path:?}");
+            }
+        }
+    }
 
     #[test]
     fn each_dot_is_a_slash() {
@@ -53,6 +67,8 @@ mod tests {
             "chat.a b",
             "chat.a\n",
             "chat..",
+            "chat..wireplug.hello",
+            "chat..wireplug/hello",
         ] {
             assert_eq!(of_route(route), None, "{route:?}");
         }

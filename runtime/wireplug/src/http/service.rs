@@ -1,9 +1,10 @@
-//! Passes requests to one service, within its limits.
+//! Passes requests and hellos to one service, within its limits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hyper::Uri;
@@ -19,10 +20,18 @@ use super::path;
 use super::targets::{Attempt, Targets};
 use crate::app::{Request, Response};
 use crate::config::{HttpConfig, ServiceConfig};
+use crate::server::service_hello::HelloAnswer;
 use crate::server::services::ServiceLink;
 #[cfg(feature = "metrics")]
 use crate::server::services::ServiceStatus;
 use wireplug_base::units::duration_text;
+
+/// What a client sends to a service.
+#[derive(Clone, Copy)]
+enum Kind {
+    Request,
+    Hello,
+}
 
 /// A service over HTTP.
 pub(super) struct HttpService {
@@ -63,9 +72,12 @@ impl HttpService {
         })
     }
 
-    async fn ask(&self, request: &Request) -> Result<Response, Failure> {
-        let path = path::of_route(&request.route)
-            .ok_or_else(|| Failure::new(Cause::Route, "the route cannot be a path"))?;
+    async fn ask(&self, request: &Request, kind: Kind) -> Result<hyper::Response<Bytes>, Failure> {
+        let path = match kind {
+            Kind::Hello => Some(path::HELLO.to_owned()),
+            Kind::Request => path::of_route(&request.route),
+        };
+        let path = path.ok_or_else(|| Failure::new(Cause::Route, "the route cannot be a path"))?;
         let _permit = self.permits.try_acquire().map_err(|_| {
             let why =
                 format!("{} requests are in flight already, `http.max-in-flight`", self.config.max_in_flight);
@@ -90,7 +102,7 @@ impl HttpService {
                 Failure::log_retry(&failure, &self.name, &request.route);
             }
             tried.push(attempt.number);
-            match self.attempt(attempt, &path, request, deadline).await {
+            match self.attempt(attempt, &path, request, kind, deadline).await {
                 Err(failure) if failure.cause == Cause::Unreachable => last = Some(failure),
                 result => return result,
             }
@@ -103,11 +115,15 @@ impl HttpService {
         attempt: Attempt<'_>,
         path: &str,
         request: &Request,
+        kind: Kind,
         deadline: tokio::time::Instant,
-    ) -> Result<Response, Failure> {
+    ) -> Result<hyper::Response<Bytes>, Failure> {
         let url = attempt.url().to_owned();
         let trace = request.trace.http(&request.route, &url);
-        let mut headers = self.headers.of(request);
+        let mut headers = match kind {
+            Kind::Request => self.headers.of_request(request),
+            Kind::Hello => self.headers.of_session(&request.session),
+        };
         trace.inject(|name, value| headers::put(&mut headers, name, value));
         let result = match format!("{url}{path}").parse() {
             Ok(uri) => {
@@ -120,7 +136,7 @@ impl HttpService {
             }
             Err(_) => Err(Failure::new(Cause::Broken, "the URL is too long with the path of the route")),
         };
-        trace.end(result.as_ref().map_or_else(Failure::status, |response| response.status));
+        trace.end(result.as_ref().map_or_else(Failure::status, |response| response.status().as_u16()));
         if result.as_ref().is_err_and(Failure::is_of_url) {
             if attempt.failed() {
                 let HttpConfig { circuit_failures, circuit_time, .. } = self.config;
@@ -142,10 +158,25 @@ impl HttpService {
 impl ServiceLink for HttpService {
     fn call(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response> {
         async move {
-            self.ask(&request).await.unwrap_or_else(|failure| {
+            self.ask(&request, Kind::Request).await.map(response).unwrap_or_else(|failure| {
                 failure.log(&self.name, &request.route);
                 Response::status(failure.status())
             })
+        }
+        .boxed()
+    }
+
+    fn hello(self: Arc<Self>, request: Request) -> BoxFuture<'static, HelloAnswer> {
+        async move {
+            match self.ask(&request, Kind::Hello).await {
+                Ok(answer) => {
+                    HelloAnswer { bind: headers::bind(answer.headers()), response: response(answer) }
+                }
+                Err(failure) => {
+                    failure.log(&self.name, &request.route);
+                    HelloAnswer::status(failure.status())
+                }
+            }
         }
         .boxed()
     }
@@ -155,6 +186,11 @@ impl ServiceLink for HttpService {
         let in_flight = self.config.max_in_flight as usize - self.permits.available_permits();
         Some(ServiceStatus { in_flight, urls: self.targets.status() })
     }
+}
+
+/// Returns what the client gets of a service's response.
+fn response(answer: hyper::Response<Bytes>) -> Response {
+    Response { status: answer.status().as_u16(), body: answer.into_body() }
 }
 
 /// Checks a URL.

@@ -9,7 +9,7 @@
 //! | `observer` | handles the events of the client library |
 //! | `health` | whether the node is connected, and which subscriptions are in effect |
 //! | `kept` | a subscription that is made again when it is no longer in effect |
-//! | `requests` | passes clients' requests to services |
+//! | `requests` | passes clients' requests and hellos to services |
 //! | `replies` | passes replies to the callers that wait for them |
 //! | `client_requests` | sends the requests of services to clients |
 //! | `commands` | applies the commands of services and other nodes to sessions |
@@ -148,8 +148,8 @@ impl Member for Nats {
         NatsStatus { connected: problem.is_none(), problem, dropped }
     }
 
-    fn service(&self, config: &ServiceConfig) -> Arc<dyn ServiceLink> {
-        Arc::new(NatsService::new(self.clone(), config))
+    fn service(&self, name: &str, config: &ServiceConfig) -> Arc<dyn ServiceLink> {
+        Arc::new(NatsService::new(self.clone(), name, config))
     }
 
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>> {

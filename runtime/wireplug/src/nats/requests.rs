@@ -1,10 +1,11 @@
-//! Passes clients' requests to services, and returns the services' answers.
+//! Passes clients' requests and hellos to services, and returns the services' answers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::client::{PublishError, PublishErrorKind};
 use async_nats::{HeaderMap, HeaderValue, Message, StatusCode};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
@@ -15,7 +16,8 @@ use super::{Nats, Shared};
 use crate::app::{Request, Response};
 use crate::codec::Reason;
 use crate::config::ServiceConfig;
-use crate::server::service_headers::ROUTE;
+use crate::server::service_headers::{BIND, ROUTE};
+use crate::server::service_hello::HelloAnswer;
 use crate::server::services::ServiceLink;
 use wireplug_base::limited;
 
@@ -26,6 +28,7 @@ pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 /// A service behind NATS.
 pub(super) struct NatsService {
     nats: Nats,
+    name: String,
     /// How long a client waits for the answer.
     timeout: Duration,
     /// The session's setting that names the instance of the service.
@@ -47,11 +50,27 @@ impl ServiceLink for NatsService {
         }
         .boxed()
     }
+
+    fn hello(self: Arc<Self>, request: Request) -> BoxFuture<'static, HelloAnswer> {
+        async move {
+            let subjects = &self.nats.0.subjects;
+            let (subject, headers) = (subjects.hello(&self.name), of_session(&request.session, subjects));
+            match self.while_reached(self.request(subject, headers, request.body)).await {
+                Ok(reply) => HelloAnswer { bind: bind(&reply), response: response(reply) },
+                Err((status, why)) => {
+                    limited!(WARN, service = self.name, status, why, "a service did not answer a hello");
+                    HelloAnswer::status(status)
+                }
+            }
+        }
+        .boxed()
+    }
 }
 
 impl NatsService {
-    pub(super) fn new(nats: Nats, config: &ServiceConfig) -> Self {
-        Self { nats, timeout: config.timeout, sticky: config.sticky.clone() }
+    pub(super) fn new(nats: Nats, name: &str, config: &ServiceConfig) -> Self {
+        let (name, sticky) = (name.to_owned(), config.sticky.clone());
+        Self { nats, name, timeout: config.timeout, sticky }
     }
 
     async fn ask(&self, request: Request) -> Result<Response, Failure> {
@@ -66,13 +85,19 @@ impl NatsService {
         put(&mut headers, ROUTE, &request.route);
         let trace = request.trace.nats(&request.route, &subject, request.id.is_some());
         trace.inject(|name, value| put(&mut headers, name, value));
-        let answer = self.send(subject, headers, request).await;
+        let answer = match request.id {
+            Some(_) => self.while_reached(self.request(subject, headers, request.body)).await.map(response),
+            None => {
+                let published = self.while_reached(self.notify(subject, headers, request.body)).await;
+                published.map(|()| Response::status(200))
+            }
+        };
         trace.end(answer.as_ref().map_or_else(|failure| failure.0, |answer| answer.status));
         answer
     }
 
-    /// Publishes a request while NATS is reached, and waits for its answer for a limited time.
-    async fn send(&self, subject: String, headers: HeaderMap, request: Request) -> Result<Response, Failure> {
+    /// Sends a message while NATS is reached, and waits for the answer for a limited time.
+    async fn while_reached<T>(&self, send: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let link = &self.nats.0.link;
 
         let mut reach = link.reach();
@@ -82,7 +107,7 @@ impl NatsService {
         }
         tokio::select! {
             biased;
-            answer = self.publish(subject, headers, request) => answer,
+            sent = send => sent,
             // The connection has been lost or replaced, so the reply can no longer arrive.
             _ = reach.wait_for(|now| now.for_requests() != connection) => {
                 Err((503, "NATS has gone before the answer"))
@@ -91,31 +116,37 @@ impl NatsService {
         }
     }
 
-    /// Publishes a request and waits for its reply. A notification is only published.
-    async fn publish(
-        &self,
-        subject: String,
-        headers: HeaderMap,
-        request: Request,
-    ) -> Result<Response, Failure> {
+    /// Publishes a request, and waits for its reply.
+    async fn request(&self, subject: String, headers: HeaderMap, body: Bytes) -> Result<Message, Failure> {
         let Shared { link, replies, .. } = &*self.nats.0;
-        let client = link.client().1;
-        let failed = |error: PublishError| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => (413, "the body is larger than NATS takes"),
-            _ => (503, "it could not be published"),
-        };
-        if request.id.is_none() {
-            client.publish_with_headers(subject, headers, request.body).await.map_err(failed)?;
-            return Ok(Response::status(200));
-        }
         let (inbox, reply) = replies.expect();
-        client.publish_with_reply_and_headers(subject, inbox, headers, request.body).await.map_err(failed)?;
+        let published = link.client().1.publish_with_reply_and_headers(subject, inbox, headers, body).await;
+        published.map_err(unpublished)?;
         match reply.reply().await {
             Some(reply) if reply.status == Some(StatusCode::NO_RESPONDERS) => Err((503, "nobody subscribes")),
-            Some(reply) => Ok(response(reply)),
+            Some(reply) => Ok(reply),
             None => Err((503, "the node stops")),
         }
     }
+
+    /// Publishes a notification.
+    async fn notify(&self, subject: String, headers: HeaderMap, body: Bytes) -> Result<(), Failure> {
+        let client = self.nats.0.link.client().1;
+        client.publish_with_headers(subject, headers, body).await.map_err(unpublished)
+    }
+}
+
+fn unpublished(error: PublishError) -> Failure {
+    match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => (413, "the body is larger than NATS takes"),
+        _ => (503, "it could not be published"),
+    }
+}
+
+/// Returns the user that an answer to a hello names.
+fn bind(reply: &Message) -> Option<Bytes> {
+    let name = reply.headers.as_ref()?.get(BIND)?;
+    Some(Bytes::copy_from_slice(name.as_str().as_bytes()))
 }
 
 fn response(reply: Message) -> Response {

@@ -75,6 +75,12 @@ impl Subjects {
         })
     }
 
+    /// Returns the subject on which the hellos of clients are published for a service. No route
+    /// leads there.
+    pub(super) fn hello(&self, service: &str) -> String {
+        format!("{}.hello.{service}", self.prefix)
+    }
+
     /// Returns the subject to which a node subscribes for commands.
     pub(super) fn clients(&self) -> String {
         format!("{}.clients.>", self.prefix)

@@ -75,6 +75,8 @@ impl Server {
             let key = Key::default().name("services").name(name);
             refused.take(key, services::check(name, service));
         }
+        let hello = services::hello_service(&services, app.answers_hellos()).map(drop);
+        refused.take(Key::default().name("services"), hello);
         let listeners = listeners.into_iter().enumerate().map(|(index, listener)| {
             (Key::default().name("listeners").index(index), listener.resolve(&connectors, &default_codecs))
         });

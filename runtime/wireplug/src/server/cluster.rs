@@ -61,7 +61,7 @@ pub(crate) trait Member: Send + Sync {
     fn status(&self) -> NatsStatus;
 
     /// Returns a link to a service that is reached over this connection.
-    fn service(&self, config: &ServiceConfig) -> Arc<dyn ServiceLink>;
+    fn service(&self, name: &str, config: &ServiceConfig) -> Arc<dyn ServiceLink>;
 
     /// Asks the other servers for their state, and returns the answers.
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>>;

@@ -174,8 +174,8 @@ pub(super) async fn join(
         }
         None => None,
     };
-    let services = Services::new(link.as_ref().map(|link| link.member()), services)?;
-    services.answer_routes(app);
+    let services = Services::new(link.as_ref().map(|link| link.member()), services, app)?;
+    services.answer(app);
     Ok(Joining { link, services, certificates })
 }
 

@@ -1,4 +1,5 @@
-//! The headers of a request to a service. Their names are the same over NATS and over HTTP.
+//! The headers of requests to services and of their answers. Their names are the same over NATS and
+//! over HTTP.
 
 use crate::session::{Session, SessionId};
 
@@ -7,6 +8,9 @@ pub(crate) const SESSION: &str = "Wireplug-Session";
 pub(crate) const USER: &str = "Wireplug-User";
 pub(crate) const NODE: &str = "Wireplug-Node";
 pub(crate) const PEER: &str = "Wireplug-Peer";
+
+/// The user to whom an answer to a hello binds the session.
+pub(crate) const BIND: &str = "Wireplug-Bind";
 
 /// Gives the headers that tell services about a session of the server `node` to `put`.
 pub(crate) fn of_session(session: &Session, node: &str, mut put: impl FnMut(&'static str, &str)) {

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 
 use super::StartError;
 use super::cluster::Member;
+use super::service_hello::HelloAnswer;
 use crate::app::{Handler as _, Parts, Request, Response, server_type};
 use crate::config::ServiceConfig;
 
@@ -21,6 +22,10 @@ pub(crate) trait ServiceLink: Send + Sync {
     /// Passes a request to the service. Returns the service's answer, or a status that says why
     /// there is none. The answer to a notification is dropped.
     fn call(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response>;
+
+    /// Passes the hello of a client to the service, with its body as that of `request`. Returns the
+    /// service's answer, or a status that says why there is none.
+    fn hello(self: Arc<Self>, request: Request) -> BoxFuture<'static, HelloAnswer>;
 
     /// Returns the state of the service for the metrics, if the link knows it.
     #[cfg(feature = "metrics")]
@@ -47,14 +52,21 @@ pub(super) struct Services {
     /// The name of this server in requests over HTTP.
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "NATS has it itself"))]
     node: Arc<str>,
+    /// Whether the application itself answers hellos, so that no service can.
+    app_answers_hellos: bool,
     table: ArcSwap<ServiceTable>,
 }
 
 /// Services by name.
 #[derive(Default)]
-pub(super) struct ServiceTable(BTreeMap<String, Arc<Service>>);
+pub(super) struct ServiceTable {
+    all: BTreeMap<String, Arc<Service>>,
+    /// The service that answers hellos.
+    hello: Option<Arc<Service>>,
+}
 
 struct Service {
+    name: String,
     config: ServiceConfig,
     /// The routes whose requests need not be in order.
     concurrent: BTreeSet<String>,
@@ -69,16 +81,18 @@ impl Services {
     pub(super) fn new(
         member: Option<Arc<dyn Member>>,
         configs: &BTreeMap<String, ServiceConfig>,
+        app: &Parts,
     ) -> Result<Arc<Self>, StartError> {
         let node = member.as_ref().map_or_else(|| node_name(None), |member| member.name().to_owned());
-        let services = Self { member, node: node.into(), table: ArcSwap::default() };
+        let app_answers_hellos = app.answers_hellos();
+        let services = Self { member, node: node.into(), app_answers_hellos, table: ArcSwap::default() };
         services.set(services.prepare(configs)?);
         Ok(Arc::new(services))
     }
 
     /// Lets the services answer the routes that begin with their names, except for routes that have
-    /// a handler in the application.
-    pub(super) fn answer_routes(self: &Arc<Self>, app: &mut Parts) {
+    /// a handler in the application, and hellos, unless the application answers them.
+    pub(super) fn answer(self: &Arc<Self>, app: &mut Parts) {
         let [asked, known, ordered] = std::array::from_fn(|_| Arc::clone(self));
         let handler = move |request: Request| {
             let services = Arc::clone(&asked);
@@ -94,6 +108,20 @@ impl Services {
             ordered.get(server_type(route)).is_some_and(|service| service.concurrent.contains(route))
         });
         app.remote(move |name| known.get(name).is_some(), handler);
+        if self.app_answers_hellos {
+            return;
+        }
+        let [asked, known] = std::array::from_fn(|_| Arc::clone(self));
+        let handler = move |request: Request| {
+            let service = asked.table.load().hello.clone();
+            async move {
+                // A reload may have taken the service away since the hello was looked up.
+                let Some(service) = service else { return Response::status(200) };
+                let session = request.session.clone();
+                Arc::clone(&service.link).hello(request).await.apply(&service.name, &session)
+            }
+        };
+        app.remote_hello(move || known.table.load().hello.is_some(), handler);
     }
 
     /// Makes the table for other configurations. Nothing changes until it is set.
@@ -105,15 +133,18 @@ impl Services {
         configs: &BTreeMap<String, ServiceConfig>,
     ) -> Result<ServiceTable, StartError> {
         let current = self.table.load();
+        let hello = hello_service(configs, self.app_answers_hellos)?;
         let service = |(name, config): (&String, &ServiceConfig)| {
-            let same = current.0.get(name).filter(|service| service.config == *config);
+            let same = current.all.get(name).filter(|service| service.config == *config);
             let service = match same {
                 Some(service) => Arc::clone(service),
                 None => Arc::new(self.service(name, config)?),
             };
             Ok((name.clone(), service))
         };
-        Ok(ServiceTable(configs.iter().map(service).collect::<Result<_, StartError>>()?))
+        let all = configs.iter().map(service).collect::<Result<BTreeMap<_, _>, StartError>>()?;
+        let hello = hello.map(|name| Arc::clone(&all[name]));
+        Ok(ServiceTable { all, hello })
     }
 
     /// Replaces all services. Requests that are under way keep the services that they began with.
@@ -126,16 +157,17 @@ impl Services {
     pub(super) fn status(&self) -> Vec<(String, ServiceStatus)> {
         let table = self.table.load();
         let status = |(name, service): (&String, &Arc<Service>)| Some((name.clone(), service.link.status()?));
-        table.0.iter().filter_map(status).collect()
+        table.all.iter().filter_map(status).collect()
     }
 
     fn get(&self, name: &str) -> Option<Arc<Service>> {
-        self.table.load().0.get(name).cloned()
+        self.table.load().all.get(name).cloned()
     }
 
     fn service(&self, name: &str, config: &ServiceConfig) -> Result<Service, StartError> {
         let link = self.link(name, config).map_err(|error| failed(name, error))?;
         Ok(Service {
+            name: name.to_owned(),
             config: config.clone(),
             concurrent: config.concurrent_routes.iter().cloned().collect(),
             link,
@@ -151,7 +183,7 @@ impl Services {
             anyhow::bail!("this build knows no services over HTTP: build it with the feature `http`");
         }
         let member = self.member.as_ref();
-        Ok(member.context("it has no `url`, and this server does not use NATS")?.service(config))
+        Ok(member.context("it has no `url`, and this server does not use NATS")?.service(name, config))
     }
 }
 
@@ -169,6 +201,33 @@ pub(super) fn check(name: &str, config: &ServiceConfig) -> Result<(), StartError
     #[cfg(not(feature = "http"))]
     let _ = config;
     checked.map_err(|error| failed(name, error))
+}
+
+/// Returns the name of the service that answers hellos, if there is one.
+///
+/// # Errors
+/// Returns an error if there are two, or if the application answers hellos itself.
+pub(super) fn hello_service(
+    configs: &BTreeMap<String, ServiceConfig>,
+    app_answers_hellos: bool,
+) -> Result<Option<&String>, StartError> {
+    let mut with_hello = configs.iter().filter(|(_, config)| config.hello).map(|(name, _)| name);
+    let (first, second) = (with_hello.next(), with_hello.next());
+    match (first, second) {
+        (Some(first), Some(second)) => Err(failed(
+            second,
+            anyhow!(
+                "it has `hello`, and so has the service {first}: only one can answer the hellos of clients"
+            ),
+        )),
+        (Some(first), None) if app_answers_hellos => Err(failed(
+            first,
+            anyhow!(
+                "it has `hello`, and this application answers hellos itself (`App::hello`): leave one out"
+            ),
+        )),
+        _ => Ok(first),
+    }
 }
 
 /// Returns how many connections to services there may be at a time.

@@ -45,6 +45,17 @@ fn what_is_no_url_of_a_service_is_refused() {
 }
 
 #[test]
+fn one_service_answers_hellos() {
+    let hello = |name: &str| format!("[services.{name}]\nurl = \"http://a\"\nhello = true\n");
+    assert!(parse(&format!("{MINIMAL}{}", hello("chat"))).services["chat"].hello);
+    assert_eq!(
+        added(&[hello("chat"), hello("room")].concat()),
+        ["w.toml:13:1: services.room.hello: only one service can answer the hellos of clients; \
+             see services.chat.hello, line 10"]
+    );
+}
+
+#[test]
 fn keys_of_http_go_with_a_url() {
     assert_eq!(
         added(&format!("{SERVICE}http.ca-file = \"no-such\"")),

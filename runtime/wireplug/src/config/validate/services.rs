@@ -7,6 +7,15 @@ use crate::config::{Config, HttpConfig, Key, ServiceConfig};
 
 /// Checks the services.
 pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Conflict>) {
+    let mut with_hello = config.services.iter().filter(|(_, service)| service.hello);
+    if let Some((first, _)) = with_hello.next() {
+        let key = |name| Key::default().name("services").name(name).name("hello");
+        found.extend(with_hello.map(|(name, _)| Conflict {
+            key: key(name),
+            others: vec![key(first)],
+            what: "only one service can answer the hellos of clients".to_owned(),
+        }));
+    }
     for (name, service) in &config.services {
         let key = Key::default().name("services").name(name);
         match &service.url {
