@@ -25,7 +25,6 @@ use tracing::info;
 
 #[cfg(feature = "control")]
 pub(crate) use self::file::FileWriter;
-#[cfg(feature = "control")]
 pub(crate) use self::time::rfc3339;
 use crate::codec::Digest;
 #[cfg(feature = "control")]

@@ -46,7 +46,7 @@ pub use key::Key;
 pub use listener::{AccessConfig, ClientLimits, ListenerConfig, Overflow};
 pub use nats::NatsConfig;
 pub use problems::{Problem, Problems};
-pub use services::{HttpConfig, ServiceConfig, ServiceUrls};
+pub use services::{HttpConfig, ServiceConfig, ServiceEvent, ServiceUrls};
 pub use trust::{TrustConfig, TrustedKeyConfig};
 use wireplug_base::units;
 pub use wireplug_connectors::config::{ClientCertificates, OverRate, TlsConfig, WebSocketConfig};

@@ -17,6 +17,7 @@
 //! | `listeners`, `live`, `reload` | its listeners, their settings, and how a reload changes them |
 //! | `cluster` | the interface through which the server reaches other servers, and services behind NATS |
 //! | `services`, `service_headers` | the services that answer requests, and what a request tells them |
+//! | `service_events` | the events of sessions for the services that ask for them |
 //! | `service_hello` | a service's answer to a hello, and what follows from it |
 //! | `access_log` | the lines of connections that ended, and of requests |
 //! | `turning_away` | answers clients that cannot connect |
@@ -64,7 +65,7 @@ mod protocol_mismatch;
 mod rate;
 mod reload;
 mod running;
-#[cfg(any(feature = "http", feature = "nats"))]
+pub(crate) mod service_events;
 pub(crate) mod service_headers;
 pub(crate) mod service_hello;
 pub(crate) mod services;

@@ -63,8 +63,13 @@ impl TestServer {
     /// Serves an application. `per_user` says how many sessions a user may have.
     pub fn with_sessions_per_user<S>(app: App<S>, per_user: SessionsPerUser) -> Self {
         let mut parts = app.into_parts();
-        let sessions =
-            Sessions::new(per_user, std::mem::take(&mut parts.hooks), None, RunningTime::default());
+        let sessions = Sessions::new(
+            per_user,
+            std::mem::take(&mut parts.hooks),
+            None,
+            Vec::new(),
+            RunningTime::default(),
+        );
         Self { routes: Arc::new(parts.finish()), sessions, next_id: AtomicU64::new(1) }
     }
 

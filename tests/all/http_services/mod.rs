@@ -5,6 +5,7 @@ mod answers;
 mod balance;
 mod circuit;
 mod connections;
+mod events;
 mod hello;
 mod misbehaving;
 mod reload;

@@ -102,8 +102,20 @@ impl Service {
     where
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
-        let answer: Answer = Arc::new(move |request| Box::pin(answer(request)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::at(listener, protocol, answer)
+    }
+
+    /// Starts a service where this socket listens.
+    pub(super) fn at<F>(
+        listener: TcpListener,
+        protocol: Protocol,
+        answer: impl Fn(Received) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
+        let answer: Answer = Arc::new(move |request| Box::pin(answer(request)));
         let address = listener.local_addr().expect("it is bound");
         let (received, open) = (Arc::<Mutex<Vec<Received>>>::default(), Arc::<AtomicUsize>::default());
         let close = Arc::new(Notify::new());

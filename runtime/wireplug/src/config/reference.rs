@@ -88,10 +88,11 @@ fn wrapped(text: &str) -> String {
 /// Returns what a key allows: one word, or its choices.
 fn allowed(schema: &Schema, value: &Value) -> String {
     let target = schema.resolved(value);
-    if let Some(choices) = target["oneOf"].as_array() {
-        let choice =
-            |choice: &Value| format!("`{}`: {}", choice["const"], schema.text(choice, "description"));
-        return choices.iter().map(choice).collect::<Vec<_>>().join("<br>");
+    if let Some(choices) = choices(schema, target) {
+        return choices;
+    }
+    if let Some(choices) = choices(schema, schema.resolved(&target["items"])) {
+        return format!("list of<br>{choices}");
     }
     match target["type"].as_str() {
         Some("array") if target["items"]["$ref"] == "#/$defs/Network" => "list of networks".to_owned(),
@@ -114,6 +115,12 @@ fn allowed(schema: &Schema, value: &Value) -> String {
         Some("array") => "list of tables".to_owned(),
         _ => "table".to_owned(),
     }
+}
+
+/// Returns the choices of a value that is one of several texts.
+fn choices(schema: &Schema, target: &Value) -> Option<String> {
+    let choice = |choice: &Value| format!("`{}`: {}", choice["const"], schema.text(choice, "description"));
+    Some(target["oneOf"].as_array()?.iter().map(choice).collect::<Vec<_>>().join("<br>"))
 }
 
 fn default(table: &Value, key: &str, value: &Value) -> String {

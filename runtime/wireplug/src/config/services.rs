@@ -39,6 +39,10 @@ pub struct ServiceConfig {
     /// the session to a user in the same answer. At most one service can. Without such a service
     /// every client is accepted, and so is a client whose protocol has no hello.
     pub hello: bool,
+    /// The events of sessions that are sent to the service, in order and in batches, as POSTs to
+    /// `/.wireplug/events` below its URL: `docs/http-services.md`. Only for a service with a `url`.
+    /// A service behind NATS subscribes to events instead.
+    pub events: Vec<ServiceEvent>,
     /// How a service with a `url` is reached.
     pub http: HttpConfig,
 }
@@ -51,6 +55,7 @@ impl Default for ServiceConfig {
             sticky: None,
             concurrent_routes: Vec::new(),
             hello: false,
+            events: Vec::new(),
             http: HttpConfig::default(),
         }
     }
@@ -70,6 +75,22 @@ impl ServiceConfig {
         service.http.ca_file = self.http.ca_file.as_ref().map(|path| directory.join(path));
         service
     }
+}
+
+/// An event of a session that a service can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceEvent {
+    /// The handshake of a session is over.
+    Opened,
+    /// A session has come from another process of the server, which was upgraded.
+    Moved,
+    /// A session was bound to a user.
+    Bound,
+    /// A session is no longer bound to a user.
+    Unbound,
+    /// A session has ended.
+    Closed,
 }
 
 /// The URLs of a service: one, or several.
@@ -177,6 +198,18 @@ pub struct HttpConfig {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::PositiveDuration")]
     pub circuit_time: Duration,
+    /// How many events may wait for the service. Further events are dropped and counted, so that a
+    /// service that is away does not fill the memory. An event takes about 300 bytes, without the
+    /// `attributes`. So 10,000 events take about 3 MiB, and are those of 100 sessions a second that
+    /// open and end within 50 s.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_events: u32,
+    /// How long events are sent again that the service has not accepted. After that they are
+    /// dropped and counted, so that events which the service always refuses do not hold up the
+    /// later ones for ever. A restart of a service takes less than a minute.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::PositiveDuration")]
+    pub events_retry: Duration,
 }
 
 impl Default for HttpConfig {
@@ -192,6 +225,8 @@ impl Default for HttpConfig {
             keep_alive: Duration::from_secs(4),
             circuit_failures: 5,
             circuit_time: Duration::from_secs(5),
+            max_events: 10_000,
+            events_retry: Duration::from_secs(60),
         }
     }
 }

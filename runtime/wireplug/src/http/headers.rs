@@ -5,7 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
 use crate::app::Request;
-use crate::server::service_headers::{BIND, ROUTE, of_session};
+use crate::server::service_headers::{BIND, NODE, ROUTE, of_session};
 use crate::session::Session;
 
 /// The id of a request. A notification has none.
@@ -44,6 +44,14 @@ impl Headers {
         if let Some(id) = request.id {
             put(&mut headers, REQUEST, &id.to_string());
         }
+        headers
+    }
+
+    /// Returns the headers of events, each of which has its session in the body.
+    pub(super) fn of_events(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        put(&mut headers, NODE, &self.node);
         headers
     }
 

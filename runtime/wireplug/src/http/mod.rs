@@ -3,6 +3,7 @@
 //! | file | its job |
 //! |---|---|
 //! | `service` | passes requests and hellos to one service, within its limits |
+//! | `events` | sends the events of sessions to one service |
 //! | `exchange` | one request at one URL, and its response |
 //! | `failure` | why there is no response |
 //! | `client` | the HTTP client: connections, TLS, HTTP/2 |
@@ -16,6 +17,7 @@
 
 mod circuit;
 mod client;
+mod events;
 mod exchange;
 mod failure;
 mod headers;

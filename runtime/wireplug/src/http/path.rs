@@ -2,8 +2,11 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The path of hellos. No route has it, because no segment of a route is empty or has a dot.
+/// The path of hellos. No route has it, because no segment of a path of a route has a dot.
 pub(super) const HELLO: &str = "/.wireplug/hello";
+
+/// The path of events. No route has it either.
+pub(super) const EVENTS: &str = "/.wireplug/events";
 
 /// The longest route that has a path, in bytes, as over NATS.
 const MAX_ROUTE: usize = 200;

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hyper::Uri;
+use hyper::header::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tracing::{info, warn};
 
 use super::client::{self, HttpClient};
+use super::events::Events;
 use super::exchange::exchange;
 use super::failure::{Cause, Failure};
 use super::headers::{self, Headers};
@@ -20,6 +22,7 @@ use super::path;
 use super::targets::{Attempt, Targets};
 use crate::app::{Request, Response};
 use crate::config::{HttpConfig, ServiceConfig};
+use crate::server::service_events::EventPost;
 use crate::server::service_hello::HelloAnswer;
 use crate::server::services::ServiceLink;
 #[cfg(feature = "metrics")]
@@ -37,15 +40,16 @@ enum Kind {
 pub(super) struct HttpService {
     name: String,
     /// How long a client waits for the answer.
-    timeout: Duration,
+    pub(super) timeout: Duration,
     /// The session's setting that selects the URL.
     sticky: Option<String>,
     config: HttpConfig,
     client: HttpClient,
-    headers: Headers,
-    targets: Targets,
+    pub(super) headers: Headers,
+    pub(super) targets: Targets,
     /// A permit for each request that may be in flight.
     permits: Semaphore,
+    pub(super) events: Events,
 }
 
 impl HttpService {
@@ -68,6 +72,7 @@ impl HttpService {
             headers: Headers::new(node, &http.content_type, &http.attributes)?,
             targets: Targets::new(urls, http),
             permits: Semaphore::new(http.max_in_flight as usize),
+            events: Events::new(!config.events.is_empty()),
             config: http.clone(),
         })
     }
@@ -118,17 +123,30 @@ impl HttpService {
         kind: Kind,
         deadline: tokio::time::Instant,
     ) -> Result<hyper::Response<Bytes>, Failure> {
-        let url = attempt.url().to_owned();
-        let trace = request.trace.http(&request.route, &url);
+        let trace = request.trace.http(&request.route, attempt.url());
         let mut headers = match kind {
             Kind::Request => self.headers.of_request(request),
             Kind::Hello => self.headers.of_session(&request.session),
         };
         trace.inject(|name, value| headers::put(&mut headers, name, value));
+        let result = self.send(attempt, path, headers, request.body.clone(), deadline).await;
+        trace.end(result.as_ref().map_or_else(Failure::status, |response| response.status().as_u16()));
+        result
+    }
+
+    /// Sends a body to one URL, and notes whether the URL works.
+    pub(super) async fn send(
+        &self,
+        attempt: Attempt<'_>,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: tokio::time::Instant,
+    ) -> Result<hyper::Response<Bytes>, Failure> {
+        let url = attempt.url().to_owned();
         let result = match format!("{url}{path}").parse() {
             Ok(uri) => {
-                let exchange =
-                    exchange(&self.client, uri, headers, request.body.clone(), self.config.max_response);
+                let exchange = exchange(&self.client, uri, headers, body, self.config.max_response);
                 timeout_at(deadline, exchange).await.unwrap_or_else(|_| {
                     let why = format!("no response in {}", duration_text(self.timeout));
                     Err(Failure::new(Cause::Late, why))
@@ -136,7 +154,6 @@ impl HttpService {
             }
             Err(_) => Err(Failure::new(Cause::Broken, "the URL is too long with the path of the route")),
         };
-        trace.end(result.as_ref().map_or_else(Failure::status, |response| response.status().as_u16()));
         if result.as_ref().is_err_and(Failure::is_of_url) {
             if attempt.failed() {
                 let HttpConfig { circuit_failures, circuit_time, .. } = self.config;
@@ -179,6 +196,10 @@ impl ServiceLink for HttpService {
             }
         }
         .boxed()
+    }
+
+    fn events(self: Arc<Self>) -> Option<Arc<dyn EventPost>> {
+        self.events.are_wanted().then_some(self as Arc<dyn EventPost>)
     }
 
     #[cfg(feature = "metrics")]

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use super::link::Link;
 use super::subject::{Subjects, Verb};
 use crate::server::service_headers::{self, ROUTE, USER};
-use crate::session::{Command, RemoteSessions, Session, SessionEvent, Target, User};
+use crate::session::{Command, RemoteSessions, Session, SessionEvent, SessionObserver, Target, User};
 use wireplug_base::limited;
 
 /// The length of the queue, in messages. A message holds at most one push. So with pushes of 1 KiB
@@ -149,26 +149,18 @@ impl RemoteSessions for Outgoing {
         };
         self.send(self.subjects.command(verb, target), headers, payload);
     }
+}
 
+impl SessionObserver for Outgoing {
     fn event(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
         let mut headers = of_session(session, &self.subjects);
-        let (name, payload) = match event {
-            SessionEvent::Opened => ("opened", ""),
-            SessionEvent::Moved => ("moved", ""),
-            SessionEvent::Bound(user) => {
-                if let Some(at) = bound_at {
-                    self.send_bindings(vec![(user.clone(), at)]);
-                }
-                put(&mut headers, USER, user);
-                ("bound", "")
-            }
-            SessionEvent::Unbound(user) => {
-                put(&mut headers, USER, user);
-                ("unbound", "")
-            }
-            SessionEvent::Closed(reason) => ("closed", reason.cause()),
-        };
-        self.send(self.subjects.event(name), headers, payload);
+        if let (SessionEvent::Bound(user), Some(at)) = (event, bound_at) {
+            self.send_bindings(vec![(user.clone(), at)]);
+        }
+        if let Some(user) = event.user() {
+            put(&mut headers, USER, user);
+        }
+        self.send(self.subjects.event(event.name()), headers, event.reason().unwrap_or_default());
     }
 }
 

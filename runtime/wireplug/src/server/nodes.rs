@@ -16,7 +16,7 @@ use super::slots::SlotList;
 use super::{ServerState, StartError};
 use crate::app::Parts;
 use crate::config::{ServiceConfig, SessionsPerUser};
-use crate::session::RemoteSessions;
+use crate::session::{RemoteSessions, SessionObserver};
 use crate::slot::{Slot, SlotStatus};
 use wireplug_connectors::certificates::{CertificateStatus, Certificates};
 use wireplug_wasm::{CompileJob, Compiler};
@@ -184,6 +184,12 @@ impl Joining {
     /// `None` if this server serves alone.
     pub(super) fn remote_sessions(&self) -> Option<Arc<dyn RemoteSessions>> {
         Some(self.link.as_ref()?.remote_sessions())
+    }
+
+    /// Returns what passes the events of sessions to services and other nodes.
+    pub(super) fn observers(&self) -> Vec<Arc<dyn SessionObserver>> {
+        let remote = self.remote_sessions().map(|remote| remote as Arc<dyn SessionObserver>);
+        remote.into_iter().chain([self.services.observer()]).collect()
     }
 
     /// Starts the task that exchanges messages with the other nodes. It runs until `Nodes::leave`

@@ -141,9 +141,12 @@ impl RunningServer {
         if timeout(CLOSE_TIMEOUT, state.sessions.relayed_all()).await.is_err() {
             debug!("the other process of the upgrade did not take the last words in time");
         }
-        if timeout(CLOSE_TIMEOUT, nodes.leave()).await.is_err() {
-            debug!("NATS did not take the last words in time");
-        }
+        let left = async {
+            if timeout(CLOSE_TIMEOUT, nodes.leave()).await.is_err() {
+                debug!("NATS did not take the last words in time");
+            }
+        };
+        tokio::join!(left, nodes.services().finish_events());
         #[cfg(feature = "control")]
         self.0.audit.written().await;
         self.stats()

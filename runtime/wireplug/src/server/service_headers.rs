@@ -1,6 +1,11 @@
 //! The headers of requests to services and of their answers. Their names are the same over NATS and
 //! over HTTP.
 
+#![cfg_attr(
+    not(any(feature = "http", feature = "nats")),
+    allow(dead_code, reason = "without services nothing is sent")
+)]
+
 use crate::session::{Session, SessionId};
 
 pub(crate) const ROUTE: &str = "Wireplug-Route";

@@ -13,9 +13,13 @@ use futures_util::future::BoxFuture;
 
 use super::StartError;
 use super::cluster::Member;
+#[cfg(feature = "metrics")]
+use super::service_events::FeedStatus;
+use super::service_events::{EventPost, FeedSettings, Feeds};
 use super::service_hello::HelloAnswer;
 use crate::app::{Handler as _, Parts, Request, Response, server_type};
 use crate::config::ServiceConfig;
+use crate::session::SessionObserver;
 
 /// What passes requests to one service.
 pub(crate) trait ServiceLink: Send + Sync {
@@ -26,6 +30,11 @@ pub(crate) trait ServiceLink: Send + Sync {
     /// Passes the hello of a client to the service, with its body as that of `request`. Returns the
     /// service's answer, or a status that says why there is none.
     fn hello(self: Arc<Self>, request: Request) -> BoxFuture<'static, HelloAnswer>;
+
+    /// Returns what sends the events of sessions to the service, if the service asks for events.
+    fn events(self: Arc<Self>) -> Option<Arc<dyn EventPost>> {
+        None
+    }
 
     /// Returns the state of the service for the metrics, if the link knows it.
     #[cfg(feature = "metrics")]
@@ -55,6 +64,7 @@ pub(super) struct Services {
     /// Whether the application itself answers hellos, so that no service can.
     app_answers_hellos: bool,
     table: ArcSwap<ServiceTable>,
+    feeds: Arc<Feeds>,
 }
 
 /// Services by name.
@@ -84,8 +94,14 @@ impl Services {
         app: &Parts,
     ) -> Result<Arc<Self>, StartError> {
         let node = member.as_ref().map_or_else(|| node_name(None), |member| member.name().to_owned());
-        let app_answers_hellos = app.answers_hellos();
-        let services = Self { member, node: node.into(), app_answers_hellos, table: ArcSwap::default() };
+        let node: Arc<str> = node.into();
+        let services = Self {
+            member,
+            node: Arc::clone(&node),
+            app_answers_hellos: app.answers_hellos(),
+            table: ArcSwap::default(),
+            feeds: Arc::new(Feeds::new(node)),
+        };
         services.set(services.prepare(configs)?);
         Ok(Arc::new(services))
     }
@@ -148,8 +164,30 @@ impl Services {
     }
 
     /// Replaces all services. Requests that are under way keep the services that they began with.
+    /// Events that wait go to the service of the same name, or to the one that is gone now.
     pub(super) fn set(&self, table: ServiceTable) {
+        let with_events = table.all.values().filter_map(|service| {
+            let post = Arc::clone(&service.link).events()?;
+            Some((&*service.name, post, FeedSettings::of(&service.config)))
+        });
+        self.feeds.set(with_events);
         self.table.store(Arc::new(table));
+    }
+
+    /// Returns what passes the events of sessions to the services that ask for them.
+    pub(super) fn observer(&self) -> Arc<dyn SessionObserver> {
+        Arc::clone(&self.feeds) as _
+    }
+
+    /// Sends the events that wait, for a limited time. No session must be left.
+    pub(super) async fn finish_events(&self) {
+        self.feeds.finish().await;
+    }
+
+    /// Returns the state of the events for each service.
+    #[cfg(feature = "metrics")]
+    pub(super) fn feeds(&self) -> Vec<FeedStatus> {
+        self.feeds.status()
     }
 
     /// Returns the state of each service whose link knows it, by name.
@@ -233,7 +271,8 @@ pub(super) fn hello_service(
 /// Returns how many connections to services there may be at a time.
 pub(super) fn connections(configs: &BTreeMap<String, ServiceConfig>) -> u64 {
     let over_http = configs.values().filter(|config| config.url.is_some());
-    over_http.map(|config| u64::from(config.http.max_in_flight)).sum()
+    let events = |config: &ServiceConfig| u64::from(!config.events.is_empty());
+    over_http.map(|config| u64::from(config.http.max_in_flight) + events(config)).sum()
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {

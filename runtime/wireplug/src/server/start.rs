@@ -129,6 +129,7 @@ impl Server {
                 config.sessions_per_user,
                 std::mem::take(&mut app.hooks),
                 joining.remote_sessions(),
+                joining.observers(),
                 time.clone(),
             ),
             carried: std::mem::take(&mut app.carried),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Group, Message, Session, SessionEvent, SessionId, User};
+use super::{Group, Message, SessionId, SessionObserver, User};
 use crate::codec::Reason;
 
 /// The sessions to which a command applies.
@@ -39,7 +39,7 @@ pub(crate) enum Command {
 
 /// The sessions of other nodes. The methods are called in the order in which commands and events
 /// occur. A call must not block.
-pub(crate) trait RemoteSessions: Send + Sync {
+pub(crate) trait RemoteSessions: SessionObserver {
     /// Returns the name of this node. Of two bindings with the same time, the one on the node with
     /// the larger name counts as the later one.
     #[cfg_attr(
@@ -51,8 +51,4 @@ pub(crate) trait RemoteSessions: Send + Sync {
     /// Applies a command of this node's application to the sessions of other nodes. The target is
     /// never a single session.
     fn apply(&self, target: &Target, command: &Command);
-
-    /// Reports an event of a session of this node. `bound_at` is the time of a binding, in
-    /// microseconds since 1970, and `None` for other events.
-    fn event(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>);
 }

@@ -24,7 +24,10 @@ use super::command::{Command, RemoteSessions, Target};
 use super::event::Hook;
 use super::fan_out::send_to_all;
 use super::handle::Binding;
-use super::{Audience, CloseReason, Group, Relay, Session, SessionError, SessionEvent, SessionId, User};
+use super::{
+    Audience, CloseReason, Group, Relay, Session, SessionError, SessionEvent, SessionId, SessionObserver,
+    User,
+};
 use crate::config::SessionsPerUser;
 use wireplug_connectors::running_time::RunningTime;
 
@@ -57,6 +60,8 @@ struct Shared {
     hooks: Vec<Hook>,
     /// The sessions of other nodes, if there can be any.
     remote: Option<Arc<dyn RemoteSessions>>,
+    /// What passes events to services and other nodes.
+    observers: Vec<Arc<dyn SessionObserver>>,
     /// The clock by which requests to clients time out.
     time: RunningTime,
     /// The other process of an upgrade, while sessions move to it.
@@ -89,9 +94,10 @@ impl Sessions {
         per_user: SessionsPerUser,
         hooks: Vec<Hook>,
         remote: Option<Arc<dyn RemoteSessions>>,
+        observers: Vec<Arc<dyn SessionObserver>>,
         time: RunningTime,
     ) -> Self {
-        Self(Arc::new(Shared { per_user, hooks, remote, time, ..Shared::default() }))
+        Self(Arc::new(Shared { per_user, hooks, remote, observers, time, ..Shared::default() }))
     }
 
     /// Returns the clock by which requests to clients time out.
@@ -238,12 +244,12 @@ impl Sessions {
             let at = self.next_binding();
             session.set_binding(Some(Binding { user, at }));
             let before = before.map(SessionEvent::Unbound);
-            // Under the lock, so that other nodes receive the changes in their order, and none
-            // after the session's end.
+            // Under the lock, so that services and other nodes receive the changes in their order,
+            // and none after the session's end.
             if let Some(before) = &before {
-                self.report_to_remote(session, before, None);
+                self.pass_on(session, before, None);
             }
-            self.report_to_remote(session, &bound, Some(at));
+            self.pass_on(session, &bound, Some(at));
             (before, displaced)
         };
         displace(displaced);
@@ -269,7 +275,7 @@ impl Sessions {
             }
             let unbound = before.map(SessionEvent::Unbound);
             if let Some(unbound) = &unbound {
-                self.report_to_remote(session, unbound, None);
+                self.pass_on(session, unbound, None);
             }
             unbound
         };
@@ -349,20 +355,20 @@ impl Sessions {
     /// Notes and reports that the session's handshake is over.
     pub(crate) fn opened(&self, session: &Session) {
         session.set_established();
-        self.report_to_remote(session, &SessionEvent::Opened, None);
+        self.pass_on(session, &SessionEvent::Opened, None);
         self.report(session, &SessionEvent::Opened);
     }
 
     /// Reports that the session has come from another process.
     pub(crate) fn moved(&self, session: &Session) {
-        self.report_to_remote(session, &SessionEvent::Moved, None);
+        self.pass_on(session, &SessionEvent::Moved, None);
         self.report(session, &SessionEvent::Moved);
     }
 
     /// Reports that the session has ended.
     pub(crate) fn closed(&self, session: &Session, reason: &CloseReason) {
         let closed = SessionEvent::Closed(reason.clone());
-        self.report_to_remote(session, &closed, None);
+        self.pass_on(session, &closed, None);
         self.report(session, &closed);
     }
 
@@ -371,10 +377,9 @@ impl Sessions {
         self.0.hooks.iter().for_each(|hook| hook(session, event));
     }
 
-    fn report_to_remote(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
-        if let Some(remote) = &self.0.remote {
-            remote.event(session, event, bound_at);
-        }
+    /// Passes an event on to services and other nodes.
+    fn pass_on(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
+        self.0.observers.iter().for_each(|observer| observer.event(session, event, bound_at));
     }
 
     pub(super) fn remote(&self) -> Option<&dyn RemoteSessions> {

@@ -92,7 +92,8 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let table = || Sessions::new(SessionsPerUser::Many, Vec::new(), None, RunningTime::default());
+        let table =
+            || Sessions::new(SessionsPerUser::Many, Vec::new(), None, Vec::new(), RunningTime::default());
         let (old, new) = (table(), table());
         let handles: Vec<Session> = (0..SESSIONS)
             .map(|id| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wireplug::config::{HttpConfig, ServiceConfig};
+use wireplug::config::{HttpConfig, ServiceConfig, ServiceEvent};
 
 use super::{MINIMAL, added, parse};
 
@@ -17,6 +17,17 @@ fn a_service_has_one_url_or_several() {
     let set = chat(&format!("{SERVICE}http = {{ http2 = true, keep-alive = \"250ms\" }}"));
     let http = HttpConfig { http2: true, keep_alive: Duration::from_millis(250), ..HttpConfig::default() };
     assert_eq!(set.http, http);
+}
+
+#[test]
+fn a_service_asks_for_events_by_their_names() {
+    let parsed = parse(&format!("{MINIMAL}{SERVICE}events = [\"opened\", \"closed\"]"));
+    assert_eq!(parsed.services["chat"].events, [ServiceEvent::Opened, ServiceEvent::Closed]);
+    let [problem] = &added(&format!("{SERVICE}events = [\"open\"]"))[..] else { panic!("one") };
+    assert!(
+        problem.starts_with("w.toml:10:11: services.chat.events[0]: \"open\" is not allowed"),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -76,5 +87,12 @@ fn keys_of_http_go_with_a_url() {
     assert_eq!(
         added(&format!("{nats}[services.chat]\nhttp.http2 = true")),
         ["w.toml:11:1: services.chat.http: it has no effect without `url`: the service is reached over NATS"]
+    );
+    assert_eq!(
+        added(&format!("{nats}[services.chat]\nevents = [\"opened\"]")),
+        [
+            "w.toml:11:1: services.chat.events: it has no effect without `url`: a service behind NATS subscribes \
+             to `events` below the prefix, where a node publishes all events"
+        ]
     );
 }

@@ -97,7 +97,7 @@ fn time(text: &str) -> Duration {
 
 /// Returns the time in which a server with this configuration ends, without any wait before.
 fn end(config: &Config) -> Duration {
-    config.server.drain_spread + config.server.drain_timeout + Duration::from_secs(5)
+    config.server.drain_spread + config.server.drain_timeout + Duration::from_secs(10)
 }
 
 /// The configuration of a container, as `wireplug config check` and the library read it.

@@ -49,6 +49,13 @@ fn nats(key: &Key, service: &ServiceConfig, has_nats: bool, found: &mut Vec<Conf
             what,
         });
     }
+    if !service.events.is_empty() {
+        let what =
+            "it has no effect without `url`: a service behind NATS subscribes to `events` below the prefix, \
+                    where a node publishes all events"
+                .to_owned();
+        found.push(Conflict { key: key.clone().name("events"), others: vec![url.clone()], what });
+    }
     if service.http != HttpConfig::default() {
         let what = "it has no effect without `url`: the service is reached over NATS".to_owned();
         found.push(Conflict { key: key.clone().name("http"), others: vec![url], what });

@@ -67,6 +67,26 @@ pub(super) fn add(families: &mut Families, node: &NodeStatus, running: &Running)
         used.count(&[name, url], u64::from(*is_used));
     }
 
+    let feeds = running.nodes.services().feeds();
+    let queued = families.gauge(
+        "wireplug_service_events_queued",
+        &["service"],
+        "Events of sessions that wait for a service over HTTP, or are being sent to it.",
+    );
+    for feed in &feeds {
+        queued.count(&[&feed.service], feed.queued as u64);
+    }
+    let dropped = families.counter(
+        "wireplug_service_events_dropped",
+        &["service", "reason"],
+        "Events of sessions that a service over HTTP did not get: `full` are those for which there was no room \
+         (`http.max-events`), and `refused` those that the service did not accept in time (`http.events-retry`).",
+    );
+    for feed in &feeds {
+        dropped.count(&[&feed.service, "full"], feed.dropped.full);
+        dropped.count(&[&feed.service, "refused"], feed.dropped.refused);
+    }
+
     let compilations = families.gauge(
         "wireplug_compilations",
         &["state"],

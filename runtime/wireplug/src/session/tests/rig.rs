@@ -119,7 +119,8 @@ impl Rig {
             output,
         };
         let outbox = super::outbox(1 << 20, Overflow::DropNewest);
-        let sessions = Sessions::new(SessionsPerUser::default(), Vec::new(), None, setup.time.clone());
+        let sessions =
+            Sessions::new(SessionsPerUser::default(), Vec::new(), None, Vec::new(), setup.time.clone());
         let session = Session::new(SessionId(1), ClientInfo::default(), outbox.clone(), sessions);
         let calls = Calls::default();
         let scripted = ShadowedSession::new(Box::new(ScriptedSession::new(&setup, &calls)));

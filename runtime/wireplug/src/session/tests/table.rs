@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use crate::config::{Overflow, SessionsPerUser};
 use crate::session::command::{Command, RemoteSessions, Target};
 use crate::session::{
-    ClientInfo, CloseReason, Message, Session, SessionError, SessionEvent, SessionId, Sessions, User,
+    ClientInfo, CloseReason, Message, Session, SessionError, SessionEvent, SessionId, SessionObserver,
+    Sessions, User,
 };
 use wireplug_connectors::running_time::RunningTime;
 
@@ -31,7 +32,9 @@ impl RemoteSessions for Received {
     fn apply(&self, target: &Target, command: &Command) {
         self.0.lock().expect("no panic").push(format!("{target:?} {command:?}"));
     }
+}
 
+impl SessionObserver for Received {
     fn event(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
         let at = if bound_at.is_some() { " at" } else { "" };
         self.0.lock().expect("no panic").push(format!("{} {event:?}{at}", session.id()));
@@ -41,7 +44,8 @@ impl RemoteSessions for Received {
 fn sessions(per_user: SessionsPerUser) -> (Sessions, Arc<Received>) {
     let received = Arc::new(Received::default());
     let remote = Arc::clone(&received) as Arc<dyn RemoteSessions>;
-    (Sessions::new(per_user, Vec::new(), Some(remote), RunningTime::default()), received)
+    let observers = vec![Arc::clone(&received) as Arc<dyn SessionObserver>];
+    (Sessions::new(per_user, Vec::new(), Some(remote), observers, RunningTime::default()), received)
 }
 
 /// A session that is established.
