@@ -16,6 +16,7 @@
 //! | [`nats`] | a NATS server, and services behind it |
 //! | [`process`] | the resources of this process, and tests that run in a process of their own |
 //! | [`raw`] | bare sockets, and Pomelo packages byte by byte |
+//! | [`registry`] | a registry of containers that fails on command |
 //! | [`running`] | programs that run beside a test, and waiting for them |
 //! | [`served`] | `wireplug serve` as a process of its own |
 //! | [`server`] | servers under test |
@@ -34,6 +35,7 @@ pub mod log;
 pub mod nats;
 pub mod process;
 pub mod raw;
+pub mod registry;
 pub mod running;
 pub mod served;
 pub mod server;

@@ -11,5 +11,6 @@ mod interop;
 mod life;
 mod limits;
 mod pomelo;
+mod registry;
 mod streams;
 mod upgrade;

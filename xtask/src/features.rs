@@ -10,7 +10,7 @@ use crate::test::SHARED_MEMORY;
 
 /// The features of the crate `wireplug`.
 const FEATURES: &[&str] =
-    &["", "config-file", "control", "http", "metrics", "nats", "otel", "socketio", "shm"];
+    &["", "config-file", "control", "http", "metrics", "nats", "oci", "otel", "socketio", "shm"];
 
 pub(crate) fn run(project: &Project, _arguments: &[String]) -> Result<()> {
     for feature in FEATURES.iter().filter(|feature| SHARED_MEMORY || **feature != "shm") {

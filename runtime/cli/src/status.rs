@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::Method;
-use wireplug::slot::Role;
+use wireplug::slot::{Role, SlotStatus};
 use wireplug::status::{CertificateStatus, NatsStatus, NodeStatus};
 use wireplug_wasm::{CompileJob, CompileState};
 
@@ -25,6 +25,9 @@ const PROBLEMS: [&str; 2] = ["NODE", "NATS"];
 /// The heads of the table of certificates.
 const CERTIFICATES: [&str; 4] = ["NODE", "CERTIFICATE", "EXPIRES", "OF"];
 
+/// The heads of the table of codecs that cannot be fetched from their registries.
+const REGISTRIES: [&str; 4] = ["NODE", "CODEC", "NOT FETCHED FOR", "PROBLEM"];
+
 /// The heads of the table of components that are being compiled.
 const COMPILING: [&str; 6] = ["NODE", "COMPILING", "SIZE", "SHA256", "STATE", "FOR"];
 
@@ -43,6 +46,12 @@ fn show(nodes: &[NodeStatus]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let certificates = nodes.iter().flat_map(|node| node.certificates.iter().map(move |it| (node, it)));
     below(&mut text, CERTIFICATES, certificates.map(|(node, it)| certificate(node, it, now)));
+    let failing = |(node, slot): (&NodeStatus, &SlotStatus)| {
+        let remote = slot.remote.as_ref()?;
+        Some([name(node), slot.name.clone(), ago(remote.failing_since?), remote.problem.clone()?])
+    };
+    let slots = nodes.iter().flat_map(|node| node.codecs.iter().map(move |slot| (node, slot)));
+    below(&mut text, REGISTRIES, slots.filter_map(failing));
     let compiling = nodes.iter().flat_map(|node| node.compiling.iter().map(|job| compiling(node, job)));
     below(&mut text, COMPILING, compiling);
     text
@@ -124,6 +133,12 @@ fn row(node: &NodeStatus) -> [String; 8] {
         nats,
         generations.collect::<Vec<_>>().join(", "),
     ]
+}
+
+/// Formats the time since a moment, in seconds since 1970.
+pub(super) fn ago(since: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    up(now.saturating_sub(since))
 }
 
 /// Formats a time in its two largest units.

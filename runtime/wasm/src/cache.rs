@@ -6,8 +6,8 @@
 //! rest. The checksum does not stop an attacker with the rights of this user: they could also
 //! replace the runtime.
 //!
-//! It also keeps the last component of each file that a server has loaded, in case the file is
-//! broken at the next start.
+//! It also keeps the last component of each file and each registry that a server has loaded, in
+//! case the file is broken or the registry does not answer at the next start.
 //!
 //! A cache makes loading faster and never makes it fail: an entry that cannot be used is logged and
 //! replaced.
@@ -15,6 +15,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+use std::ffi::CString;
 use std::fs::File;
 use std::hash::{Hash as _, Hasher};
 use std::io::{self, Read as _, Write as _};
@@ -43,8 +45,15 @@ const MAX_ENTRIES: usize = 64;
 /// The largest size of all entries together. A compiled interpreter takes about 50 MiB.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// How many names keep their components, however many entries were used later. A name and its
+/// component are two entries, so names that nobody uses any more fill at most half of the cache.
+const MAX_KEPT: usize = MAX_ENTRIES / 4;
+
 /// The age after which the file of an unfinished write is removed.
 const MAX_AGE_UNFINISHED: Duration = Duration::from_secs(3600);
+
+/// How an entry is opened to be read.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// The length of the checksum, in bytes.
 const CHECKSUM: usize = 32;
@@ -82,6 +91,11 @@ impl Key {
 
     fn of_component(digest: &str) -> Self {
         Self(format!("{digest}-{:016x}", 1))
+    }
+
+    /// Returns whether a file's name is that of an entry which says what is kept under a name.
+    fn is_of_last_good(name: &[u8]) -> bool {
+        Self::is_name(name) && name.ends_with(b"-0000000000000000")
     }
 
     /// Returns whether a file's name is that of an entry.
@@ -147,7 +161,9 @@ impl Cache {
     /// Returns the component that was kept last under a name, if it is still there.
     pub(super) fn last_good(&self, name: &str) -> Option<Bytes> {
         let digest = self.read(&Key::of_last_good(name))?;
-        self.read(&Key::of_component(std::str::from_utf8(&digest).ok()?))
+        let digest = std::str::from_utf8(&digest).ok()?;
+        let component = self.read(&Key::of_component(digest))?;
+        (Digest::of(&component).to_string() == digest).then_some(component)
     }
 
     /// Keeps a component under a name. It takes the place of the one before, which stays in the
@@ -199,10 +215,18 @@ impl Cache {
 }
 
 impl Inner {
+    /// Reads an entry, and notes when it was last used.
     fn read(&self, key: &Key) -> io::Result<Bytes> {
+        let content = self.content(key)?;
+        // If that fails, the entry may be removed sooner.
+        let file = openat(&self.directory, &*key.0, READ, Mode::empty()).map(File::from);
+        let _ = file.map(|file| file.set_modified(SystemTime::now()));
+        Ok(content)
+    }
+
+    fn content(&self, key: &Key) -> io::Result<Bytes> {
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = File::from(openat(&self.directory, &*key.0, flags, Mode::empty())?);
+        let mut file = File::from(openat(&self.directory, &*key.0, READ, Mode::empty())?);
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.uid() != self.user {
             return Err(invalid("it is not a file of this user"));
@@ -220,8 +244,6 @@ impl Inner {
         if !content.starts_with(key.0.as_bytes()) {
             return Err(invalid("it is for another component or another compiler"));
         }
-        // Notes when the entry was last used. If that fails, the entry may be removed sooner.
-        let _ = file.set_modified(SystemTime::now());
         Ok(bytes.slice(CHECKSUM + key.0.len()..))
     }
 
@@ -247,8 +269,8 @@ impl Inner {
         renamed
     }
 
-    /// Removes the least recently used entries until the rest is within the limits. Also removes
-    /// old unfinished files.
+    /// Removes the least recently used entries until the rest is within the limits: first those
+    /// that are not the last good component of a name. Also removes old unfinished files.
     fn prune(&self) -> io::Result<()> {
         let now = SystemTime::now();
         let mut entries = Vec::new();
@@ -269,7 +291,7 @@ impl Inner {
                 let _ = unlinkat(&self.directory, name, AtFlags::empty());
             }
         }
-        entries.sort_unstable();
+        self.sort(&mut entries);
         let mut bytes: u64 = entries.iter().map(|(_, size, _)| size).sum();
         let mut count = entries.len();
         for (_, size, name) in entries {
@@ -280,6 +302,20 @@ impl Inner {
             (count, bytes) = (count - 1, bytes - size);
         }
         Ok(())
+    }
+
+    /// Sorts entries: time of the last use, size and name. Those that are removed first come first.
+    /// The last good component of a codec may be used once in months, when it is needed most.
+    fn sort(&self, entries: &mut [(SystemTime, u64, CString)]) {
+        entries.sort_unstable();
+        let mut kept = HashSet::new();
+        let names = entries.iter().rev().filter(|(_, _, name)| Key::is_of_last_good(name.to_bytes()));
+        for name in names.take(MAX_KEPT).filter_map(|(_, _, name)| name.to_str().ok()) {
+            let Ok(digest) = self.content(&Key(name.to_owned())) else { continue };
+            let Ok(digest) = std::str::from_utf8(&digest) else { continue };
+            kept.extend([name.to_owned(), Key::of_component(digest).0]);
+        }
+        entries.sort_by_key(|(_, _, name)| name.to_str().is_ok_and(|name| kept.contains(name)));
     }
 }
 

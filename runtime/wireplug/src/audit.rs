@@ -51,8 +51,8 @@ const REFUSED_A_SECOND: u32 = 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Actor {
-    /// `token:NAME` and `uid:NUMBER` are clients of the control API; `reload`, `changed-file` and
-    /// `fault-policy` are the server itself.
+    /// `token:NAME` and `uid:NUMBER` are clients of the control API; `reload`,
+    /// `changed-file`, `changed-source` and `fault-policy` are the server itself.
     pub(crate) who: String,
     /// The role of a client of the control API.
     pub(crate) role: Option<&'static str>,
@@ -69,6 +69,11 @@ impl Actor {
     /// Returns the actor of a swap after a codec's file has changed.
     pub(crate) fn changed_file() -> Self {
         Self::server("changed-file")
+    }
+
+    /// Returns the actor of a swap after a registry had another version of a codec.
+    pub(crate) fn changed_source() -> Self {
+        Self::server("changed-source")
     }
 
     /// Returns the actor of a change after a codec has failed too often.

@@ -28,6 +28,7 @@ mod nats;
 mod problems;
 #[cfg(all(test, feature = "config-file"))]
 mod reference;
+mod registry;
 #[cfg(feature = "config-file")]
 mod repair;
 #[cfg(feature = "config-file")]
@@ -46,6 +47,7 @@ pub use key::Key;
 pub use listener::{AccessConfig, ClientLimits, ListenerConfig, Overflow};
 pub use nats::NatsConfig;
 pub use problems::{Problem, Problems};
+pub use registry::RegistryConfig;
 pub use services::{HttpConfig, ServiceConfig, ServiceEvent, ServiceUrls};
 pub use trust::{TrustConfig, TrustedKeyConfig};
 use wireplug_base::units;
@@ -288,8 +290,10 @@ pub enum SessionsPerUser {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CodecConfig {
-    /// The file of the component, relative to the configuration file. A codec has either this key
-    /// or `builtin`.
+    /// The file of the component, relative to the configuration file. Or where the component is in
+    /// a registry of containers: `oci://REGISTRY/REPOSITORY:TAG`, or for one version
+    /// `oci://REGISTRY/REPOSITORY@sha256:…` (`docs/registries.md`). A codec has either this key or
+    /// `builtin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub file: Option<PathBuf>,
@@ -312,6 +316,9 @@ pub struct CodecConfig {
     /// fault of the codec, and ends its connection.
     #[serde(default)]
     pub allow_unused_wasi: bool,
+    /// How the component is fetched from a registry.
+    #[serde(default)]
+    pub registry: RegistryConfig,
     /// How another version replaces this one.
     #[serde(default)]
     pub swap: SwapConfig,
@@ -327,8 +334,8 @@ pub struct CodecConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SwapConfig {
-    /// Whether a change of `file` causes a swap. The server checks the file twice a second, and
-    /// loads it when it no longer changes.
+    /// Whether a change of `file` causes a swap. The server checks a file twice a second, and loads
+    /// it when it no longer changes. It asks a registry as often as `registry.poll` says.
     pub watch: bool,
     /// What happens to live sessions. By default, the server hands the sessions over if both
     /// versions export `handoff` and use the same framing. Otherwise the sessions drain.

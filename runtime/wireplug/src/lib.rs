@@ -62,6 +62,7 @@
 //! | [`slot`] | a codec's life: generations, swaps, trials, rollbacks |
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`trust`] | whose codecs are loaded: signatures and keys |
+//! | `registry` | codecs in registries of containers; with the feature `oci` |
 //! | [`status`] | what a server tells of itself |
 //! | [`testing`] | tests of an application, without a socket |
 //! | `traces` | spans of OpenTelemetry; with the feature `otel` |
@@ -84,6 +85,7 @@
 //! | `metrics` | `RunningServer::metrics`: the metrics as text; `control` has it too |
 //! | `http` | services over HTTP |
 //! | `nats` | services behind NATS, and several servers that act as one |
+//! | `oci` | codecs from registries of containers |
 //! | `socketio` | listeners at `socketio://` |
 //! | `otel` | spans of OpenTelemetry for connections, requests, handlers and services |
 //! | `shm` | listeners at `shm://`, shared memory between processes, on Linux |
@@ -101,6 +103,8 @@ pub mod events;
 mod http;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "oci")]
+pub mod registry;
 mod server;
 pub mod session;
 #[cfg_attr(

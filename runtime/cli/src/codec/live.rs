@@ -1,4 +1,4 @@
-//! `wireplug codec list`, `swap`, `try`, `promote`, `rollback` and `end-trial`.
+//! `wireplug codec list`, `swap`, `reload`, `try`, `promote`, `rollback` and `end-trial`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,16 @@ use hyper::Method;
 use wireplug::admin::Candidate;
 use wireplug::slot::{SlotStatus, SwapReport};
 
+use super::registry::{self, Reach};
 use super::show;
 use crate::control::{Ask, Control};
 
 #[derive(clap::Args)]
 pub(super) struct List {
+    /// A repository, oci://REGISTRY/REPOSITORY, whose tags are listed instead.
+    repository: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     control: Control,
 }
@@ -114,7 +119,13 @@ fn parse_share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a share is above 0% and at most 100%, such as 10% or 0.1".to_owned())
 }
 
-pub(super) async fn list(List { control }: List) -> anyhow::Result<()> {
+pub(super) async fn list(List { repository, reach, control }: List) -> anyhow::Result<()> {
+    if let Some(repository) = repository {
+        return registry::tags(&repository, reach).await;
+    }
+    if reach.is_given() {
+        bail!("--plain-http and --ca-file go with a repository: oci://REGISTRY/REPOSITORY");
+    }
     let ask = Ask { method: Method::GET, path: &["codecs"], query: &[], body: Bytes::new() };
     control.print(ask, |slots: &Vec<SlotStatus>| show::slots(slots)).await?;
     Ok(())
@@ -153,6 +164,19 @@ pub(super) async fn roll_back(Named { name, control }: Named) -> anyhow::Result<
     swapped(&control, ask).await
 }
 
+pub(super) async fn reload(Named { name, control }: Named) -> anyhow::Result<()> {
+    let ask =
+        Ask { method: Method::POST, path: &["codecs", &name, "reload"], query: &[], body: Bytes::new() };
+    let shown = |report: &Option<SwapReport>| match report {
+        Some(report) => show::swap(report),
+        None => format!("{name}: it is the same component with the same options"),
+    };
+    match control.print(ask, shown).await? {
+        Some(SwapReport { slot, to, rolled_back: true, .. }) => failed(&slot, to),
+        _ => Ok(()),
+    }
+}
+
 pub(super) async fn end_trial(Named { name, control }: Named) -> anyhow::Result<()> {
     let ask =
         Ask { method: Method::DELETE, path: &["codecs", &name, "trial"], query: &[], body: Bytes::new() };
@@ -162,10 +186,11 @@ pub(super) async fn end_trial(Named { name, control }: Named) -> anyhow::Result<
 
 async fn swapped(control: &Control, ask: Ask<'_>) -> anyhow::Result<()> {
     let SwapReport { slot, to, rolled_back, .. } = control.print(ask, show::swap).await?;
-    if rolled_back {
-        bail!("{slot}: generation {to} has failed and was rolled back; the server's log says how");
-    }
-    Ok(())
+    if rolled_back { failed(&slot, to) } else { Ok(()) }
+}
+
+fn failed(slot: &str, to: u64) -> anyhow::Result<()> {
+    bail!("{slot}: generation {to} has failed and was rolled back; the server's log says how")
 }
 
 /// Reads a component and checks it against the vectors beside its file, if there are any. The

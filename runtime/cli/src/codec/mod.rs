@@ -9,6 +9,7 @@ mod keygen;
 mod live;
 mod load;
 mod new;
+mod registry;
 mod show;
 mod sign;
 mod signers;
@@ -48,10 +49,16 @@ enum Command {
     /// Measure what a codec costs, beside one that does nothing: docs/bench.md tells how to read
     /// it.
     Bench(bench::Args),
-    /// The codecs of a server at work, with their generations.
+    /// Push a component to a registry, and print the reference to pin.
+    Push(registry::Push),
+    /// Pull a component from a registry.
+    Pull(registry::Pull),
+    /// The codecs of a server at work, with their generations; or the tags of a repository.
     List(live::List),
     /// Swap a codec for another version, under traffic.
     Swap(live::Swap),
+    /// Read a codec again from where the configuration says, and swap if it has changed.
+    Reload(live::Named),
     /// Try another version on a share of the sessions.
     Try(live::Try),
     /// Make the version that is on trial the current one.
@@ -73,8 +80,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Command::Test(args) => test::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Push(args) => registry::push(args).await,
+        Command::Pull(args) => registry::pull(args).await,
         Command::List(args) => live::list(args).await,
         Command::Swap(args) => live::swap(args).await,
+        Command::Reload(args) => live::reload(args).await,
         Command::Try(args) => live::try_out(args).await,
         Command::Promote(args) => live::promote(args).await,
         Command::Rollback(args) => live::roll_back(args).await,

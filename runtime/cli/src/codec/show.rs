@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use wireplug::admin::Candidate;
 use wireplug::codec::CpuStatus;
-use wireplug::slot::{GenerationStatus, Role, SleepStatus, SlotStatus, SwapReport};
+use wireplug::slot::{GenerationStatus, RemoteStatus, Role, SleepStatus, SlotStatus, SwapReport};
 
+use crate::status::ago;
 use crate::table::table;
 
 /// The number of digits that are shown of a digest: enough for people to recognize it.
@@ -60,6 +61,7 @@ fn notes(slot: &SlotStatus) -> String {
             "\n{name}: {refused_addresses} client {addresses} refused for a while: the codec failed too often for them"
         );
     }
+    text += &remote_notes(slot);
     text += &cpu_notes(name, cpu);
     for GenerationStatus { number, renewed, .. } in generations.iter().filter(|it| it.renewed > 0) {
         let _ = writeln!(
@@ -87,6 +89,21 @@ fn notes(slot: &SlotStatus) -> String {
             let _ = writeln!(text, "    current    {}", difference.current);
             let _ = writeln!(text, "    candidate  {}", difference.candidate);
         }
+    }
+    text
+}
+
+/// Formats where the generations of a codec in a registry came from, and whether it can be fetched.
+fn remote_notes(SlotStatus { name, generations, remote, .. }: &SlotStatus) -> String {
+    let mut text = String::new();
+    for GenerationStatus { number, origin, from_cache, .. } in generations {
+        if *from_cache || remote.is_some() {
+            let _ = writeln!(text, "\n{name}: generation {number} is {origin}");
+        }
+    }
+    if let Some(RemoteStatus { reference, failing_since: Some(since), problem, .. }) = remote {
+        let problem = problem.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "\n{name}: {reference} cannot be fetched for {}: {problem}", ago(*since));
     }
     text
 }

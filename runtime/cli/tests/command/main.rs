@@ -15,6 +15,7 @@
 //! | `gone` | a client whose machine has lost its network |
 //! | `in_the_browser` | the console in Chromium |
 //! | `log` | the output of `wireplug serve` |
+//! | `registry` | codecs in registries: `wireplug codec push`, `pull` and `list`, and servers |
 //! | `signing` | `wireplug codec keygen`, `sign` and `verify` |
 //! | `systemd` | what is reported to the service manager |
 //! | `upgrade` | `wireplug upgrade` |
@@ -37,6 +38,7 @@ mod descriptors;
 mod gone;
 mod in_the_browser;
 mod log;
+mod registry;
 #[cfg(target_os = "linux")]
 mod siege;
 mod signing;

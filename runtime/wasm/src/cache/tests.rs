@@ -157,6 +157,25 @@ fn what_was_used_longest_ago_goes_first() {
     assert_eq!(kept, [1, 3, 4]);
 }
 
+/// A codec that nobody has changed for months is needed when its registry is away.
+#[test]
+fn the_last_good_component_of_a_name_stays() {
+    let directory = Directory::new();
+    let cache = Cache::with_limits(&directory.0, 4, MAX_BYTES).unwrap();
+    cache.set_last_good("chat", b"before");
+    cache.set_last_good("chat", b"component");
+    for number in 0..9 {
+        cache.put(&key(number), &artifact(b"code"));
+        used(&directory, &Key::of_last_good("chat"), 1);
+        used(&directory, &Key::of_component(&Digest::of(b"component").to_string()), 1);
+    }
+    assert_eq!(directory.names().len(), 4);
+    assert_eq!(cache.last_good("chat").as_deref(), Some(&b"component"[..]));
+    // What it replaced is an entry like any other.
+    cache.restore_last_good("chat", Digest::of(b"before"));
+    assert_eq!(cache.last_good("chat").as_deref(), Some(&b"component"[..]));
+}
+
 #[test]
 fn entries_have_so_many_bytes_together() {
     let directory = Directory::new();

@@ -68,11 +68,14 @@ impl From<Infallible> for Refusal {
     }
 }
 
-/// Returns whether a component was not compiled for a reason that has nothing to do with the
-/// component.
+/// Returns whether a component was not fetched or not compiled for a reason that has nothing to do
+/// with the component.
 fn is_out_of_turn(fault: &SourceFault) -> bool {
     use CompileError::{QueueFull, Stopped};
-    matches!(fault, SourceFault::Component(LoadError::Compile(QueueFull(_) | Stopped)))
+    matches!(
+        fault,
+        SourceFault::Fetch(_) | SourceFault::Component(LoadError::Compile(QueueFull(_) | Stopped))
+    )
 }
 
 impl IntoResponse for Refusal {

@@ -41,7 +41,7 @@ fn whole() -> Value {
             "concurrent-routes": ["NAME.a"],
             "http": { "attributes": ["tls-sni"] },
         } },
-        "codecs": { "NAME": { "builtin": "pomelo", "options": {}, "swap": {}, "faults": {}, "limits": {} } },
+        "codecs": { "NAME": { "builtin": "pomelo", "options": {}, "registry": {}, "swap": {}, "faults": {}, "limits": {} } },
         "listeners": [{
             "url": "hybrid+tls://127.0.0.1:0",
             "codec": "NAME",

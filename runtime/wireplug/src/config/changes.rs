@@ -244,6 +244,7 @@ impl Difference {
             ["services", ..] => Effect::AtOnce,
             ["codecs", _] if !both => Effect::AtOnce,
             ["codecs", _, "file" | "builtin" | "options" | "sha256"] => Effect::AtOnce,
+            ["codecs", _, "registry", ..] => Effect::AtOnce,
             _ => Effect::Restart,
         }
     }
@@ -302,6 +303,7 @@ mod tests {
             config["trust"] = json!({ "keys": { "release": { "file": "release.pub" } } });
             config["server"] = json!({ "max-connections": 5, "large-sandboxes": 7 });
             config["codecs"]["pomelo"]["options"]["heartbeat"] = json!(7);
+            config["codecs"]["pomelo"]["registry"] = json!({ "poll": "5m" });
             config["codecs"]["pomelo"]["swap"] = json!({ "watch": false });
             config["services"] = json!({ "chat": {} });
             config["codecs"]["sio"] = json!({ "builtin": "sio" });
@@ -311,6 +313,7 @@ mod tests {
         });
         let expected = [
             "codecs.pomelo.options: differs; at once",
+            "codecs.pomelo.registry.poll: 1m -> 5m; at once",
             "codecs.pomelo.swap.watch: true -> false; needs a restart",
             "codecs.sio: differs; at once",
             "log.level: info -> debug; at once",

@@ -32,9 +32,10 @@ pub struct CheckedCodec {
 
 impl Server {
     /// Performs the steps of a start that have no effect outside this process: reads the secrets,
-    /// loads the codecs with their options, and checks whether they fit their listeners. It opens
-    /// no socket, and does not connect to NATS. Like a start, it keeps the components that it
-    /// compiles in the cache, raises the soft limit of open files, and logs its warnings.
+    /// loads the codecs with their options, and checks whether they fit their listeners. It fetches
+    /// codecs from registries. Otherwise it opens no socket, and it does not connect to NATS. Like
+    /// a start, it keeps the components that it compiles in the cache, raises the soft limit of
+    /// open files, and logs its warnings.
     ///
     /// Returns the codecs, in the order in which listeners named them first.
     ///

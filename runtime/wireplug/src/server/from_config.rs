@@ -11,6 +11,8 @@ use crate::codec::Options;
 #[cfg(any(feature = "http", feature = "nats"))]
 use crate::config::ServiceConfig;
 use crate::config::{Builtin, CodecConfig, CompileConfig, Config, Key, ListenerConfig, Problem, Problems};
+#[cfg(feature = "oci")]
+use crate::registry::Registry;
 use crate::trust::Trust;
 
 impl Server {
@@ -89,11 +91,22 @@ pub(super) fn listener(config: &ListenerConfig, codec: Option<CodecSource>, dire
     listener
 }
 
+/// Returns the source of a component, which is in a file or in a registry.
+#[cfg_attr(not(feature = "oci"), allow(unused_variables, reason = "only registries have settings"))]
+fn component(file: &Path, codec: &CodecConfig, directory: &Path, options: Options) -> CodecSource {
+    #[cfg(feature = "oci")]
+    if let Some(reference) = file.to_str().filter(|file| file.starts_with("oci://")) {
+        let registry = Registry::new(reference, codec.registry.within(directory));
+        return CodecSource::registry(registry.expect("the configuration was checked"), options);
+    }
+    CodecSource::file(directory.join(file), options)
+}
+
 /// Returns the source of the codec with this name.
 pub(super) fn source(name: &str, codec: &CodecConfig, directory: &Path) -> CodecSource {
     let options = Options::from(Value::Object(codec.options.clone())).within(directory);
     let source = match (&codec.file, codec.builtin) {
-        (Some(file), _) => CodecSource::file(directory.join(file), options),
+        (Some(file), _) => component(file, codec, directory, options),
         (None, Some(Builtin::Pomelo)) => CodecSource::pomelo(options),
         (None, Some(Builtin::Sio)) => CodecSource::sio(options),
         (None, None) => unreachable!("the configuration was checked"),

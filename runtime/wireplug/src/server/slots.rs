@@ -141,10 +141,11 @@ impl Slots {
         let free = names.find(|name| !is_taken(name)).expect("one more than there are slots");
         // The source is stored unchanged, so that `is_same` recognises it.
         let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
+        let fetched = renamed.fetched().await;
         // The load runs on a thread that may block for seconds, so that the start can be cancelled
         // meanwhile.
         let (trust, falls_back) = (Arc::clone(trust), self.falls_back);
-        let loading = spawn_blocking(move || Slot::load(&renamed, resources, &trust, falls_back));
+        let loading = spawn_blocking(move || Slot::load(&renamed, fetched, resources, &trust, falls_back));
         let slot = loading.await.map_err(|error| StartError::Panicked(error.into()))??;
         self.loaded.push(Entry { source, slot: slot.clone(), named });
         Ok(slot)

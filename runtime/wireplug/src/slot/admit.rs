@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::changes::Ticket;
 use super::load::{self, LoadOptions, Loaded, Read};
 use super::swap::conflict;
@@ -20,7 +22,7 @@ impl SlotState {
         source: &CodecSource,
         pin: Option<Digest>,
     ) -> Result<Loaded, SwapError> {
-        let (state, source) = (Arc::clone(self), source.clone());
+        let (state, source) = (Arc::clone(self), source.fetched().await?);
         blocking(move || {
             let options = LoadOptions::resolve(&source, &state.resources.routes)?;
             let trust = state.resources.trust();
@@ -46,12 +48,11 @@ impl SlotState {
     /// checked again.
     pub(super) fn admit(
         self: &Arc<Self>,
-        source: &CodecSource,
         loaded: Loaded,
         pin: Option<Digest>,
         trust: &Trust,
     ) -> Result<Arc<Generation>, SwapError> {
-        let generation = self.generation(source, loaded);
+        let generation = self.generation(loaded);
         self.may_serve(&generation, pin, trust)?;
         Ok(generation)
     }
@@ -94,7 +95,8 @@ impl SlotState {
         trust: Arc<Trust>,
     ) -> Result<Replacement, SwapError> {
         let pin = source.settings.pin;
-        let (state, of, by) = (Arc::clone(self), source.clone(), Arc::clone(&trust));
+        let of = self.fetched(&source).await?;
+        let (version, state, by) = (of.version(), Arc::clone(self), Arc::clone(&trust));
         let (digest, options, loaded) = blocking(move || {
             let options = LoadOptions::resolve(&of, &state.resources.routes)?;
             let read = load::read(&of)?;
@@ -109,19 +111,20 @@ impl SlotState {
         let mut file = None;
         let mut admit = |mut loaded: Loaded| {
             file = loaded.file.take();
-            self.admit(&source, loaded, pin, &trust)
+            self.admit(loaded, pin, &trust)
         };
         let generation = loaded.map(&mut admit).transpose()?;
         if let Some(generation) = &generation {
             self.fate_of_sessions(generation, None)?;
         }
-        Ok(Replacement { state: Arc::clone(self), ticket, source, digest, options, generation, file })
+        let state = Arc::clone(self);
+        Ok(Replacement { state, ticket, source, version, digest, options, generation, file })
     }
 
-    /// Keeps the component of the current generation as the last good one of the slot's file, in
-    /// the background. `file` is the content of the file if it was read for that generation. If the
-    /// generation came from elsewhere, nothing changes.
-    pub(super) fn keep_current(self: &Arc<Self>, file: Option<Vec<u8>>) {
+    /// Keeps the component of the current generation as the last good one of the slot's source, in
+    /// the background. `file` is the component if it was read or fetched for that generation. If
+    /// the generation came from elsewhere, nothing changes.
+    pub(super) fn keep_current(self: &Arc<Self>, file: Option<Bytes>) {
         let Some(name) = self.own().name_of_last_good() else { return };
         let state = Arc::clone(self);
         // The disk may be slow. If it fails, the cache logs it.
@@ -149,12 +152,14 @@ pub(crate) struct Replacement {
     state: Arc<SlotState>,
     ticket: Ticket,
     source: CodecSource,
+    /// The version of the component, if it was fetched.
+    version: Option<String>,
     digest: Option<Digest>,
     options: LoadOptions,
     /// `None` if the current generation was made of the same.
     generation: Option<Arc<Generation>>,
-    /// The content of the source's file, if it was loaded.
-    file: Option<Vec<u8>>,
+    /// The component, if it was read from a file or fetched, and loaded.
+    file: Option<Bytes>,
 }
 
 impl Replacement {
@@ -184,6 +189,7 @@ impl Replacement {
             };
             let failed = report.as_ref().is_some_and(|report| report.rolled_back);
             *lock(&state.own) = self.source;
+            state.set_last_version(self.version);
             if !failed {
                 state.keep_current(self.file);
             }

@@ -9,7 +9,7 @@ use super::health::{FaultCount, Health};
 use super::load::{Component, LoadOptions, Loaded};
 use super::sleeping::SleepCounts;
 use super::sync::lock;
-use super::{CodecSource, SlotState, WireFormat};
+use super::{SlotState, WireFormat};
 use crate::codec::{
     self, Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Digest, MessageRef, Peer,
     Secrets, Sharing,
@@ -30,6 +30,8 @@ pub(crate) struct Generation {
     pub(super) signers: Signers,
     /// Where the codec came from, as a text for people.
     pub(super) origin: String,
+    /// Whether it is the last good version, which was kept.
+    pub(super) is_kept: bool,
     pub(super) options: LoadOptions,
     pub(super) loaded_at: SystemTime,
     pub(super) took: Duration,
@@ -83,19 +85,14 @@ pub(crate) enum Step {
 const MAX_REASONS: usize = 16;
 
 impl Generation {
-    pub(super) fn new(
-        number: u64,
-        source: &CodecSource,
-        loaded: Loaded,
-        limits: FaultLimits,
-        slot: Weak<SlotState>,
-    ) -> Self {
+    pub(super) fn new(number: u64, loaded: Loaded, limits: FaultLimits, slot: Weak<SlotState>) -> Self {
         Self {
             number,
             codec: loaded.codec,
             component: loaded.component,
             signers: loaded.signers,
-            origin: source.origin(),
+            origin: loaded.origin,
+            is_kept: loaded.is_kept,
             options: loaded.options,
             loaded_at: SystemTime::now(),
             took: loaded.took,

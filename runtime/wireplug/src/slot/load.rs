@@ -1,7 +1,6 @@
 //! Loading: makes a codec that is ready from a source, or an error that says what is wrong and what
 //! to do.
 
-use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
 use tracing::warn;
 
 use super::source::{CodecSource, Kind};
@@ -22,7 +22,7 @@ use wireplug_core::vectors::Vectors;
 use wireplug_wasm::{WasmCodec, WasmLoader};
 
 /// The largest component, in bytes. Interpreters with their libraries have some 20 MB.
-const MAX_COMPONENT: u64 = 256 << 20;
+pub(crate) const MAX_COMPONENT: u64 = 256 << 20;
 
 /// A codec that is ready to open sessions.
 pub(super) struct Loaded {
@@ -34,8 +34,12 @@ pub(super) struct Loaded {
     pub(super) options: LoadOptions,
     /// How long it took to load.
     pub(super) took: Duration,
-    /// The content of the file, if the codec comes from one.
-    pub(super) file: Option<Vec<u8>>,
+    /// Where the codec came from, as a text for people.
+    pub(super) origin: String,
+    /// Whether it is the last good version, which was kept.
+    pub(super) is_kept: bool,
+    /// The component, if it was read from a file or fetched.
+    pub(super) file: Option<Bytes>,
 }
 
 /// A codec's options. Two are equal if the options were given alike and the secrets have the same
@@ -77,23 +81,25 @@ pub(super) struct Component {
 /// A source's component, which is read and hashed, but not compiled.
 pub(super) struct Read<'a> {
     source: &'a CodecSource,
-    component: Option<(Component, Cow<'a, [u8]>)>,
+    component: Option<(Component, Bytes)>,
     /// The ways in which other users could have written the file.
     doubts: Vec<Doubt>,
 }
 
-/// Reads a source.
+/// Reads a source. A source in the network must have been fetched.
 pub(super) fn read(source: &CodecSource) -> Result<Read<'_>, SourceError> {
     let (wasm, doubts) = match &source.kind {
         Kind::Native(_) => return Ok(Read { source, component: None, doubts: Vec::new() }),
-        Kind::BuiltIn(wasm) => (Cow::Borrowed(*wasm), Vec::new()),
-        Kind::Bytes(wasm) | Kind::Kept(wasm, _) => (Cow::Borrowed(&wasm[..]), Vec::new()),
+        Kind::Remote(_) => unreachable!("a source in the network is fetched first"),
+        Kind::BuiltIn(wasm) => (Bytes::from_static(wasm), Vec::new()),
+        Kind::Bytes(wasm) | Kind::Kept(wasm, _) => (wasm.clone(), Vec::new()),
+        Kind::Fetched(fetched) => (fetched.component.clone(), Vec::new()),
         Kind::File(path) => {
             let (wasm, doubts) = read_file(path).map_err(|error| {
                 let what = format!("cannot read the codec {}", path.display());
                 SourceError::new(what, SourceFault::File(error.into()))
             })?;
-            (Cow::Owned(wasm), doubts)
+            (Bytes::from(wasm), doubts)
         }
     };
     let component = Component { digest: Digest::of(&wasm), size: wasm.len() };
@@ -145,6 +151,8 @@ impl Read<'_> {
                 signers: Signers::program(),
                 options,
                 took: start.elapsed(),
+                origin: source.origin(),
+                is_kept: false,
                 file: None,
             });
         };
@@ -169,17 +177,15 @@ impl Read<'_> {
             Ok(codec)
         };
         let codec = load().map_err(|cause| SourceError::new(source.not_loaded(), cause))?;
-        let file = match wasm {
-            Cow::Owned(file) => Some(file),
-            Cow::Borrowed(_) => None,
-        };
         Ok(Loaded {
             codec: Arc::new(codec),
             component: Some(component),
             signers,
             options,
             took: start.elapsed(),
-            file,
+            origin: source.origin(),
+            is_kept: source.is_kept(),
+            file: matches!(source.kind, Kind::File(_) | Kind::Fetched(_)).then_some(wasm),
         })
     }
 }

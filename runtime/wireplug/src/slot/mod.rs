@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `error` | why a codec was not loaded, and why a slot was not changed |
 //! | `source` | where a codec comes from, and the settings of its slot |
+//! | `remote` | components in the network, and whether they can be fetched |
 //! | `load` | from a file to a codec that is ready, or to an error |
 //! | `admit` | from a loaded codec to a generation of the slot |
 //! | `generation` | one loaded version: a codec that counts |
@@ -25,6 +26,7 @@
 //! | `swap` | the changes of a slot that people and programs request |
 //! | `status` | the state of a slot, as people and programs see it |
 //! | `watch` | a swap when the file changes |
+//! | `poll` | a swap when the component in the network changes |
 //! | `wire_format` | what a live client would notice of another codec |
 
 mod addresses;
@@ -38,6 +40,8 @@ mod health;
 mod lease;
 mod load;
 mod policy;
+mod poll;
+mod remote;
 mod sleeping;
 mod source;
 mod status;
@@ -52,13 +56,18 @@ use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tracing::error;
+use tracing::{error, warn};
 
 pub(crate) use self::admit::Replacement;
 pub(crate) use self::assignments::{Ack, Directive};
 pub use self::error::{SourceError, SourceFault, SwapError};
 pub(crate) use self::generation::{Generation, Step};
 pub(crate) use self::lease::Lease;
+#[cfg(feature = "oci")]
+pub(crate) use self::load::MAX_COMPONENT;
+pub use self::remote::RemoteStatus;
+#[cfg(feature = "oci")]
+pub(crate) use self::remote::{Fetched, Remote};
 pub use self::sleeping::SleepStatus;
 pub(crate) use self::sleeping::{Asleep, SleepCause, WakeCause};
 pub use self::source::CodecSource;
@@ -71,6 +80,7 @@ use self::addresses::AddressFaults;
 use self::assignments::Assignments;
 use self::changes::Changes;
 use self::load::{LoadOptions, Loaded};
+use self::remote::RemoteState;
 use self::sync::lock;
 use crate::audit::AuditLog;
 use crate::codec::shadow::Comparison;
@@ -122,6 +132,8 @@ pub(crate) struct SlotState {
     /// The slot's own source, which a reload reads, and whose pin holds for all sources. A source
     /// that is swapped in does not replace it.
     own: Mutex<CodecSource>,
+    /// What is known about the source, if it is in the network.
+    remote: Mutex<RemoteState>,
     /// Components that were rolled back, with their options.
     rejected: Mutex<Vec<(Digest, LoadOptions)>>,
     /// The faults of the current generation by client address.
@@ -142,15 +154,17 @@ impl Slot {
     /// Loads a source as the first generation. This compiles the component, so it must be called on
     /// a thread that may block for seconds.
     ///
-    /// `trust` says whose codecs are loaded.
+    /// `fetched` is the source after its component was [fetched](CodecSource::fetched), or why it
+    /// was not. `trust` says whose codecs are loaded.
     ///
-    /// With `falls_back`, keeps the content of the codec's file. If the file is refused, loads the
-    /// last content that was kept, and logs an error.
+    /// With `falls_back`, keeps a component from a file or the network. If the component is refused
+    /// or cannot be fetched, loads the last one that was kept, and logs an error.
     ///
     /// # Errors
     /// Returns an error if the codec is refused, with what is wrong and what to do.
     pub(crate) fn load(
         source: &CodecSource,
+        fetched: Result<CodecSource, SourceError>,
         resources: Arc<SlotResources>,
         trust: &Trust,
         falls_back: bool,
@@ -161,24 +175,38 @@ impl Slot {
         let load = |source: &CodecSource| {
             load::read(source)?.load(&loader, options.clone(), settings.pin, trust, &settings.overrides)
         };
-        let (of, mut loaded) = match load(source) {
-            Ok(loaded) => (source.clone(), loaded),
+        let remote = RemoteState::first(&fetched);
+        let mut loaded = match fetched.and_then(|fetched| load(&fetched)) {
+            Ok(loaded) => loaded,
             Err(refused) => {
                 let kept = source.last_good(&resources.engine).filter(|_| falls_back);
-                // If the version before is refused too, the reason is that of the file.
-                let Some((kept, loaded)) = kept.and_then(|kept| Some((kept.clone(), load(&kept).ok()?)))
-                else {
-                    return Err(refused);
+                let loaded = match kept.map(|kept| load(&kept)) {
+                    Some(Ok(loaded)) => loaded,
+                    // The reason is that of the source.
+                    Some(Err(too)) => {
+                        let error = Chain::of(&too).to_string();
+                        warn!(slot = settings.name, error, "the last good version is refused too");
+                        return Err(refused);
+                    }
+                    None => return Err(refused),
                 };
                 let error = Chain::of(&refused).to_string();
                 let sha256 = loaded.component.map(|component| component.digest.to_string());
-                error!(
-                    slot = settings.name,
-                    sha256,
-                    error,
-                    "the codec's file is refused, and THE LAST GOOD VERSION SERVES: mend the file"
-                );
-                (kept, loaded)
+                match source.remote() {
+                    None => error!(
+                        slot = settings.name,
+                        sha256,
+                        error,
+                        "the codec's file is refused, and THE LAST GOOD VERSION SERVES: mend the file"
+                    ),
+                    Some(_) => error!(
+                        slot = settings.name,
+                        sha256,
+                        error,
+                        "the codec cannot be had, and THE LAST GOOD VERSION SERVES from the cache"
+                    ),
+                }
+                loaded
             }
         };
         if let (Some(file), Some(name)) = (loaded.file.take(), source.name_of_last_good())
@@ -187,7 +215,7 @@ impl Slot {
             resources.engine.set_last_good(&name, &file);
         }
         Ok(Self(Arc::new_cyclic(|slot| {
-            let first = Generation::new(1, &of, loaded, settings.faults, slot.clone());
+            let first = Generation::new(1, loaded, settings.faults, slot.clone());
             SlotState {
                 own: Mutex::new(source.clone()),
                 settings,
@@ -198,6 +226,7 @@ impl Slot {
                 next: AtomicU64::new(2),
                 listeners: Mutex::default(),
                 comparison: Mutex::default(),
+                remote: Mutex::new(remote),
                 rejected: Mutex::default(),
                 addresses: AddressFaults::default(),
                 acked: Notify::new(),
@@ -309,9 +338,9 @@ impl Slot {
 
 impl SlotState {
     /// Makes a generation with the next number. It has no role yet.
-    fn generation(self: &Arc<Self>, source: &CodecSource, loaded: Loaded) -> Arc<Generation> {
+    fn generation(self: &Arc<Self>, loaded: Loaded) -> Arc<Generation> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Generation::new(number, source, loaded, self.settings.faults, Arc::downgrade(self)))
+        Arc::new(Generation::new(number, loaded, self.settings.faults, Arc::downgrade(self)))
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::remote::{Fetched, Remote};
+use super::{SourceError, SourceFault};
 use crate::codec::{Codec, Digest, Options};
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
 use wireplug_core::codec::overrides::Overrides;
@@ -50,8 +52,12 @@ pub(super) enum Kind {
     BuiltIn(&'static [u8]),
     Bytes(Bytes),
     File(PathBuf),
-    /// The last version of a file that was loaded.
-    Kept(Bytes, PathBuf),
+    /// A component in the network, which must be fetched before it can be read.
+    #[cfg_attr(not(feature = "oci"), allow(dead_code, reason = "no feature has such sources"))]
+    Remote(Arc<dyn Remote>),
+    Fetched(Fetched),
+    /// The last version from a file or the network that was loaded, and where it came from.
+    Kept(Bytes, String),
     Native(Arc<dyn Codec>),
 }
 
@@ -95,6 +101,14 @@ impl CodecSource {
         let path = path.into();
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::new(&name, Kind::File(path), options)
+    }
+
+    /// Returns the source of a component in a registry of containers. The slot is named after the
+    /// repository.
+    #[cfg(feature = "oci")]
+    pub fn registry(registry: crate::registry::Registry, options: impl Into<Options>) -> Self {
+        let name = registry.name().to_owned();
+        Self::new(&name, Kind::Remote(Arc::new(registry)), options)
     }
 
     /// Returns the source of a native codec. The slot is named after the codec.
@@ -170,28 +184,64 @@ impl CodecSource {
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.kind {
             Kind::File(path) => Some(path),
-            Kind::BuiltIn(_) | Kind::Bytes(_) | Kind::Kept(..) | Kind::Native(_) => None,
+            _ => None,
         }
     }
 
-    /// Returns the last version of the source's file that a server has loaded, if it was kept.
-    pub(super) fn last_good(&self, engine: &WasmEngine) -> Option<Self> {
-        let kept = engine.last_good(&self.name_of_last_good()?)?;
-        let Kind::File(path) = &self.kind else { return None };
-        Some(Self { kind: Kind::Kept(kept, path.clone()), ..self.clone() })
+    /// Returns where the component is in the network, if that is where the codec comes from.
+    pub(super) fn remote(&self) -> Option<&Arc<dyn Remote>> {
+        match &self.kind {
+            Kind::Remote(remote) => Some(remote),
+            _ => None,
+        }
     }
 
-    /// Returns the name under which the content of the source's file is kept.
+    /// Fetches the component of a source in the network. Returns any other source as it is.
+    pub(crate) async fn fetched(&self) -> Result<Self, SourceError> {
+        let Some(remote) = self.remote() else { return Ok(self.clone()) };
+        let fetched = remote.fetch().await.map_err(|error| {
+            let what = format!("cannot fetch the codec {}", remote.reference());
+            SourceError::new(what, SourceFault::Fetch(error))
+        })?;
+        Ok(Self { kind: Kind::Fetched(fetched), ..self.clone() })
+    }
+
+    /// Returns the version of a component that was fetched.
+    pub(super) fn version(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Fetched(fetched) => Some(fetched.version.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the last version of the source's component that a server has loaded, if it was kept.
+    pub(super) fn last_good(&self, engine: &WasmEngine) -> Option<Self> {
+        let kept = engine.last_good(&self.name_of_last_good()?)?;
+        Some(Self { kind: Kind::Kept(kept, self.origin()), ..self.clone() })
+    }
+
+    /// Returns the name under which the source's component is kept.
     pub(super) fn name_of_last_good(&self) -> Option<String> {
-        let path = std::path::absolute(self.path()?).ok()?;
-        Some(format!("{}\0{}", path.display(), self.settings.name))
+        let of = match (self.path(), self.remote()) {
+            (Some(path), _) => std::path::absolute(path).ok()?.display().to_string(),
+            (None, Some(remote)) => remote.reference(),
+            (None, None) => return None,
+        };
+        Some(format!("{of}\0{}", self.settings.name))
+    }
+
+    /// Returns whether it is the last version that was loaded.
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(self.kind, Kind::Kept(..))
     }
 
     /// Returns the beginning of an error that says why the codec was not loaded.
     pub(super) fn not_loaded(&self) -> String {
         match &self.kind {
             Kind::File(path) => format!("cannot load the codec {}", path.display()),
-            Kind::Kept(_, path) => format!("cannot load the last good version of {}", path.display()),
+            Kind::Remote(remote) => format!("cannot load the codec {}", remote.reference()),
+            Kind::Fetched(fetched) => format!("cannot load the codec {}", fetched.origin),
+            Kind::Kept(_, of) => format!("cannot load the last good version of {of}"),
             Kind::BuiltIn(_) | Kind::Bytes(_) | Kind::Native(_) => {
                 format!("cannot load the codec {}", self.settings.name)
             }
@@ -203,7 +253,9 @@ impl CodecSource {
         match &self.kind {
             Kind::BuiltIn(_) | Kind::Bytes(_) => "memory".to_owned(),
             Kind::File(path) => path.display().to_string(),
-            Kind::Kept(_, path) => format!("the last good version of {}", path.display()),
+            Kind::Remote(remote) => remote.reference(),
+            Kind::Fetched(fetched) => fetched.origin.clone(),
+            Kind::Kept(_, of) => format!("the last good version of {of}"),
             Kind::Native(_) => "native".to_owned(),
         }
     }

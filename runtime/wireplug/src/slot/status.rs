@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::assignments::{self, Leave, Listed, RunningTrial};
 use super::sync::lock;
-use super::{Generation, SleepStatus, Slot};
+use super::{Generation, RemoteStatus, SleepStatus, Slot};
 use crate::codec::shadow::Compared;
 use crate::codec::{Codec as _, CpuStatus, Digest};
 use wireplug_wasm::CONTRACT_VERSION;
@@ -36,6 +36,9 @@ pub struct SlotStatus {
     pub shadow: Option<Compared>,
     /// Components that were rolled back, and are refused with the same options.
     pub rolled_back: Vec<Digest>,
+    /// The state of the registry that the codec comes from. `None` if it comes from elsewhere.
+    #[serde(default)]
+    pub remote: Option<RemoteStatus>,
 }
 
 /// The status of a generation.
@@ -60,8 +63,13 @@ pub struct GenerationStatus {
     pub signed_by: Vec<String>,
     /// The size of the component, in bytes, or `None` if the codec is native.
     pub size: Option<usize>,
-    /// Where the codec came from: the path of a file, `memory` or `native`.
+    /// Where the codec came from: the path of a file, a reference with a digest for a component
+    /// that was fetched, `memory` or `native`.
     pub origin: String,
+    /// Whether it is the last good version, from the cache: when the server started, the file was
+    /// refused, or the registry did not answer.
+    #[serde(default)]
+    pub from_cache: bool,
     /// The optional interfaces that the codec exports.
     pub abilities: Vec<String>,
     /// The options as they were given, without the application's routes. A secret is shown as a
@@ -121,6 +129,7 @@ impl Slot {
             generations: self.0.assignments.list().iter().map(GenerationStatus::of).collect(),
             shadow: lock(&self.0.comparison).as_ref().map(|comparison| comparison.snapshot()),
             rolled_back: lock(&self.0.rejected).iter().map(|(digest, _)| *digest).collect(),
+            remote: self.0.remote_status(),
         }
     }
 }
@@ -146,6 +155,7 @@ impl GenerationStatus {
             signed_by: generation.signers.names(),
             size: generation.component.map(|component| component.size),
             origin: generation.origin.clone(),
+            from_cache: generation.is_kept,
             abilities: generation.abilities().names().map(str::to_owned).collect(),
             options: generation.options.given.value().clone(),
             loaded_at: generation.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),

@@ -93,7 +93,7 @@ impl Slot {
             let loaded = state.load(state.loader.clone(), &source, state.own().settings.pin).await?;
             let mut change = state.changes.begin(ticket).await?;
             let trust = state.resources.trust();
-            let generation = state.admit(&source, loaded, state.own().settings.pin, &trust)?;
+            let generation = state.admit(loaded, state.own().settings.pin, &trust)?;
             state.make_current(&mut change, generation, sessions).await
         })
         .await
@@ -160,7 +160,7 @@ impl Slot {
         let mut change = self.0.changes.begin(ticket).await?;
         self.nobody_is_on_trial()?;
         let trust = self.0.resources.trust();
-        let candidate = self.0.admit(source, loaded, self.0.own().settings.pin, &trust)?;
+        let candidate = self.0.admit(loaded, self.0.own().settings.pin, &trust)?;
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {

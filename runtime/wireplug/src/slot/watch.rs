@@ -1,4 +1,4 @@
-//! Swaps a codec when its file changes.
+//! Swaps a codec when its file changes, or when its source in the network does.
 
 use std::fs;
 use std::path::Path;
@@ -8,16 +8,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::admit::blocking;
-use super::load;
-use super::{Slot, SwapError};
+use super::poll::Poll;
+use super::{Slot, SwapError, load};
 use crate::audit::{Actor, Version};
 use crate::codec::Digest;
 use wireplug_base::{Chain, FileFingerprint, FileWatch, LOOK_EVERY};
 
 impl Slot {
-    /// Swaps whenever the slot's file has changed and settled, until `stop`.
+    /// Swaps whenever the slot's file has changed and settled, or its source in the network has
+    /// another version, until `stop`.
     ///
-    /// A codec that was swapped in from another source stays until the file changes.
+    /// A codec that was swapped in from another source stays until the file changes, or until the
+    /// source in the network does.
     pub(crate) async fn watch(self, seen: Option<Digest>, stop: CancellationToken) {
         let look = async || {
             let path = self.0.own().path()?.to_owned();
@@ -29,13 +31,25 @@ impl Slot {
         };
         let digest = async || {
             let source = self.0.own();
+            source.path()?;
             blocking(move || Ok(load::read(&source)?.digest())).await.ok().flatten()
         };
         let mut seen = seen;
         // The file is read once more as soon as it has settled, because it may have changed since
         // the server loaded it.
         let mut watch = FileWatch::new(look().await, None);
-        while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+        let mut poll = Poll::default();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // A reload may put another source into the place of this one, so a wait for a
+                // version is never longer than one look.
+                version = poll.version(self.0.own().remote().cloned()) => {
+                    self.take_version(version, &stop).await;
+                    continue;
+                }
+                () = sleep(LOOK_EVERY) => {}
+            }
             let Some((_, _, path)) = watch.changed(look().await) else { continue };
             let path = path.clone();
             let is_first = !watch.was_read();
