@@ -42,6 +42,11 @@ pub(super) struct Ask<'a> {
     pub(super) body: Bytes,
 }
 
+/// Parses the answer of a server.
+fn parse<T: DeserializeOwned>(json: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(json).context("the server answers in a way that this version does not know")
+}
+
 impl Control {
     /// Sends a request and prints the server's answer: as JSON with `--json`, otherwise as the text
     /// that `show` makes of it. Returns the answer.
@@ -55,13 +60,20 @@ impl Control {
         show: impl FnOnce(&T) -> String,
     ) -> anyhow::Result<T> {
         let json = self.ask(ask).await?;
-        let answer = serde_json::from_slice(&json)
-            .context("the server answers in a way that this version does not know")?;
+        let answer = parse(&json)?;
         match self.json {
             true => say!("{}", String::from_utf8_lossy(&json)),
             false => say!("{}", show(&answer).trim_end()),
         }
         Ok(answer)
+    }
+
+    /// Sends a request, and returns the server's answer.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Control::print`].
+    pub(super) async fn get<T: DeserializeOwned>(&self, ask: Ask<'_>) -> anyhow::Result<T> {
+        parse(&self.ask(ask).await?)
     }
 
     /// Returns whether the answer is to be printed as JSON.

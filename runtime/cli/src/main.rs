@@ -35,6 +35,7 @@ mod log;
 mod output;
 mod progress;
 mod reload;
+mod rollout;
 mod serve;
 mod sessions;
 mod signals;
@@ -80,6 +81,8 @@ enum Command {
     /// Make, build, test, check and measure codecs; list, swap, try and roll back those of a server
     /// at work.
     Codec(codec::Args),
+    /// Bring a version of a codec to all nodes in steps, and take it back if it fails on one.
+    Rollout(rollout::Args),
     /// Make a running server read its configuration file again, and apply what has changed.
     Reload(reload::Args),
     /// Upgrade a running server under its live sessions, to another version of this program.
@@ -121,6 +124,7 @@ fn main() -> ExitCode {
                 log::start(&LogConfig::default());
                 codec::run(args).await
             }
+            Command::Rollout(args) => rollout::run(args).await,
             Command::Reload(args) => reload::run(args).await,
             Command::Drain(args) => drain::run(args).await,
             Command::Upgrade(args) => upgrade::run(args).await,

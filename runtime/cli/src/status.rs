@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::Method;
+use wireplug::rollout::RolloutReport;
 use wireplug::slot::{Role, SlotStatus};
 use wireplug::status::{CertificateStatus, NatsStatus, NodeStatus};
 use wireplug_wasm::{CompileJob, CompileState};
@@ -31,6 +32,9 @@ const REGISTRIES: [&str; 4] = ["NODE", "CODEC", "NOT FETCHED FOR", "PROBLEM"];
 /// The heads of the table of components that are being compiled.
 const COMPILING: [&str; 6] = ["NODE", "COMPILING", "SIZE", "SHA256", "STATE", "FOR"];
 
+/// The heads of the table of what nodes report about rollouts.
+const ROLLOUTS: [&str; 6] = ["NODE", "ROLLOUT OF", "STEP", "SESSIONS", "FAULTS", "PROBLEM"];
+
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let ask = Ask { method: Method::GET, path: &["nodes"], query: &[], body: Bytes::new() };
     args.control.print(ask, |nodes: &Vec<NodeStatus>| show(nodes)).await?;
@@ -54,6 +58,9 @@ fn show(nodes: &[NodeStatus]) -> String {
     below(&mut text, REGISTRIES, slots.filter_map(failing));
     let compiling = nodes.iter().flat_map(|node| node.compiling.iter().map(|job| compiling(node, job)));
     below(&mut text, COMPILING, compiling);
+    let rollouts =
+        nodes.iter().flat_map(|node| node.rollouts.iter().map(move |report| rollout(node, report)));
+    below(&mut text, ROLLOUTS, rollouts);
     text
 }
 
@@ -77,6 +84,14 @@ fn certificate(node: &NodeStatus, it: &CertificateStatus, now: u64) -> [String; 
         None => format!("{} ago", up(now - it.expires)),
     };
     [name(node), it.file.display().to_string(), expires, format!("{} of {}", it.key, it.used_by)]
+}
+
+/// Returns the row of a node's report about a rollout.
+fn rollout(node: &NodeStatus, report: &RolloutReport) -> [String; 6] {
+    let RolloutReport { codec, made, failed, sessions, faults, .. } = report;
+    let step = made.map_or_else(|| "-".to_owned(), |(step, _)| (step + 1).to_string());
+    let problem = failed.clone().unwrap_or_else(|| "-".to_owned());
+    [name(node), codec.clone(), step, sessions.to_string(), faults.to_string(), problem]
 }
 
 /// Returns the row of a component that is being compiled or waits to be compiled.

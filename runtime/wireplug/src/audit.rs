@@ -51,8 +51,8 @@ const REFUSED_A_SECOND: u32 = 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Actor {
-    /// `token:NAME` and `uid:NUMBER` are clients of the control API; `reload`,
-    /// `changed-file`, `changed-source` and `fault-policy` are the server itself.
+    /// `token:NAME` and `uid:NUMBER` are clients of the control API; `reload`, `changed-file`,
+    /// `changed-source`, `fault-policy` and `rollout:ID` are the server itself.
     pub(crate) who: String,
     /// The role of a client of the control API.
     pub(crate) role: Option<&'static str>,
@@ -79,6 +79,11 @@ impl Actor {
     /// Returns the actor of a change after a codec has failed too often.
     pub(crate) fn fault_policy() -> Self {
         Self::server("fault-policy")
+    }
+
+    /// Returns the actor of a rollout over all nodes, with who began it.
+    pub(crate) fn rollout(id: &str, begun_by: &str) -> Self {
+        Self::server(&format!("rollout:{id} of {begun_by}"))
     }
 
     fn server(who: &str) -> Self {

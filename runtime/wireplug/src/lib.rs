@@ -60,6 +60,7 @@
 //! | module | its job |
 //! |---|---|
 //! | [`slot`] | a codec's life: generations, swaps, trials, rollbacks |
+//! | [`rollout`] | a version goes to all nodes in steps |
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`trust`] | whose codecs are loaded: signatures and keys |
 //! | `registry` | codecs in registries of containers; with the feature `oci` |
@@ -105,6 +106,8 @@ mod http;
 mod nats;
 #[cfg(feature = "oci")]
 pub mod registry;
+#[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "only NATS keeps the state of rollouts"))]
+pub mod rollout;
 mod server;
 pub mod session;
 #[cfg_attr(

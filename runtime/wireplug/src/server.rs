@@ -70,7 +70,7 @@ pub(crate) mod service_headers;
 pub(crate) mod service_hello;
 pub(crate) mod services;
 mod serving;
-mod slots;
+pub(crate) mod slots;
 mod start;
 mod taking_over;
 mod turning_away;

@@ -108,7 +108,7 @@ impl Sessions {
 }
 
 /// Parses a share as people write it, such as `10%` or `0.1`.
-fn parse_share(text: &str) -> Result<f64, String> {
+pub(in super::super) fn parse_share(text: &str) -> Result<f64, String> {
     let share = match text.strip_suffix('%') {
         Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
         None => text.parse(),

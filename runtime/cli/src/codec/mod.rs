@@ -20,6 +20,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+pub(super) use self::live::parse_share;
+
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

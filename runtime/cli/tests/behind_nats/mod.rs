@@ -11,6 +11,7 @@ mod one_session;
 mod operator;
 mod permissions;
 mod requests;
+mod rollouts;
 mod servers;
 mod services;
 mod status;

@@ -19,6 +19,7 @@ use super::change::Change;
 use super::drain;
 use super::events;
 use super::refusal::Refusal;
+use super::rollouts;
 use super::sessions;
 use super::stats;
 use super::trace;
@@ -64,7 +65,7 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 23] {
+fn table() -> [Route; 26] {
     let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
     let changes =
         |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
@@ -80,6 +81,9 @@ fn table() -> [Route; 23] {
         changes("rollback", "/codecs/{name}/rollback", post(roll_back)),
         changes("reload", "/codecs/{name}/reload", post(reload)),
         changes("end-trial", "/codecs/{name}/trial", delete(end_trial)),
+        reads("/rollouts/{name}", get(rollouts::show)),
+        changes("rollout", "/rollouts/{name}", post(rollouts::begin)),
+        changes("take-back", "/rollouts/{name}", delete(rollouts::take_back)),
         changes("reload-config", "/reload", post(reload_config)),
         changes("drain", "/drain", post(drain::drain)),
         changes("upgrade", "/upgrade", post(upgrade::upgrade)),

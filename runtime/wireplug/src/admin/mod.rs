@@ -16,6 +16,9 @@
 //! | `DELETE /codecs/NAME/trial` | change | ends the trial: the [`Candidate`] that was on trial |
 //! | `POST /codecs/NAME/rollback` | change | goes back to the generation before: a `SwapReport` |
 //! | `POST /codecs/NAME/reload` | change | reads the slot's own file again: a `SwapReport`, or `null` if that version is already current |
+//! | `POST /rollouts/NAME` | change | begins a rollout of a version over all nodes; the body is a [`RolloutPlan`](crate::rollout::RolloutPlan): a [`Rollout`](crate::rollout::Rollout) |
+//! | `GET /rollouts/NAME` | read | reports the last rollout of a codec: a `Rollout`, or `null` |
+//! | `DELETE /rollouts/NAME` | change | takes the running rollout of a codec back on all nodes: a `Rollout` |
 //! | `POST /reload` | change | reads the configuration file again and applies it, as [`RunningServer::reload`] does: a [`ReloadReport`](crate::ReloadReport). `?dry-run=true` applies nothing and reports what would change; the body may then hold another configuration |
 //! | `POST /drain` | change | makes `/readyz` red, waits for the time of `?wait=5s`, accepts no more clients and closes the sessions, as [`RunningServer::drain`] does: a [`DrainReport`](crate::DrainReport). `exit=true` ends the program then |
 //! | `POST /upgrade` | change | upgrades the server to the program that is installed where its own was, or over the Unix socket to `?program=PATH`, as [`RunningServer::upgrade`] does: an [`UpgradeReport`](crate::upgrade::UpgradeReport) |
@@ -67,6 +70,7 @@
 //! | `events` | reports recent events |
 //! | `drain` | the request that drains the server |
 //! | `upgrade` | the request that upgrades the server |
+//! | `rollouts` | the requests about rollouts over all nodes |
 //! | `sessions` | the requests about sessions |
 //! | `stats` | reports metrics and counts |
 //! | `trace` | traces of sessions, recordings and faults |
@@ -90,6 +94,7 @@ mod health;
 mod listener;
 mod peer;
 mod refusal;
+mod rollouts;
 mod sessions;
 mod stats;
 mod token;

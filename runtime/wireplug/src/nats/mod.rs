@@ -15,6 +15,7 @@
 //! | `commands` | applies the commands of services and other nodes to sessions |
 //! | `outgoing` | sends messages to services and other nodes, in order |
 //! | `peers` | exchanges bindings and status with other nodes |
+//! | `rollouts` | the state of rollouts, which all nodes share |
 //!
 //! Delivery is at most once. A message that cannot be sent at once is dropped and counted, and
 //! never sent late. So only the requests of clients wait for NATS, each with its timeout.
@@ -30,11 +31,13 @@ mod outgoing;
 mod peers;
 mod replies;
 mod requests;
+mod rollouts;
 mod subject;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_nats::jetstream::kv::Store;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
@@ -49,6 +52,7 @@ use self::replies::Replies;
 use self::requests::NatsService;
 use self::subject::Subjects;
 use crate::config::{NatsConfig, ServiceConfig};
+use crate::rollout::RolloutStore;
 use crate::server::cluster::{Cluster, ClusterLink, Member};
 use crate::server::services::{ServiceLink, node_name};
 use crate::server::{NatsStatus, NodeStatus, Server};
@@ -67,6 +71,8 @@ struct Shared {
     subjects: Subjects,
     outgoing: Arc<Outgoing>,
     replies: Replies,
+    /// The bucket with the state of rollouts, and the number of the client to which it belongs.
+    rollouts: Mutex<Option<(u64, Store)>>,
 }
 
 /// A node's side of NATS that does not serve yet.
@@ -131,7 +137,13 @@ impl Nats {
         let peers = Kept::subscribe(&link, Subscription::Peers).await;
         let answers = Kept::subscribe(&link, Subscription::Replies).await;
         let replies = Replies::new(inbox);
-        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies }));
+        let nats = Self(Arc::new(Shared {
+            link,
+            subjects,
+            outgoing: Arc::new(outgoing),
+            replies,
+            rollouts: Mutex::default(),
+        }));
         Ok(Starting { nats, queue, commands, peers, replies: answers })
     }
 }
@@ -155,6 +167,10 @@ impl Member for Nats {
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>> {
         peers::others(&self.0.link, &self.0.subjects).boxed()
     }
+
+    fn rollouts(&self) -> Arc<dyn RolloutStore> {
+        Arc::new(self.clone())
+    }
 }
 
 impl ClusterLink for Starting {
@@ -175,7 +191,7 @@ impl ClusterLink for Starting {
     ) -> BoxFuture<'static, ()> {
         async move {
             let Self { nats: Nats(shared), mut queue, commands, peers, replies: answers } = *self;
-            let Shared { link, subjects, outgoing, replies } = &*shared;
+            let Shared { link, subjects, outgoing, replies, rollouts: _ } = &*shared;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = queue.run(link, outgoing) => {}

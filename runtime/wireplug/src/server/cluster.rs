@@ -10,6 +10,7 @@ use wireplug_connectors::certificates::Certificates;
 use super::nodes::{NatsStatus, NodeStatus};
 use super::services::ServiceLink;
 use crate::config::ServiceConfig;
+use crate::rollout::RolloutStore;
 use crate::session::{RemoteSessions, Sessions};
 
 /// A connection to services and other servers that is configured and not open yet.
@@ -65,4 +66,7 @@ pub(crate) trait Member: Send + Sync {
 
     /// Asks the other servers for their state, and returns the answers.
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>>;
+
+    /// Returns the store of rollouts.
+    fn rollouts(&self) -> Arc<dyn RolloutStore>;
 }

@@ -117,6 +117,8 @@ pub(super) fn source(name: &str, codec: &CodecConfig, directory: &Path) -> Codec
         .swaps(codec.swap)
         .faults(codec.faults)
         .allow_unused_wasi(codec.allow_unused_wasi);
+    #[cfg(feature = "oci")]
+    let source = source.registries(codec.registry.within(directory));
     match codec.sha256.as_deref().map(str::parse) {
         Some(Ok(digest)) => source.pinned(digest),
         Some(Err(_)) => unreachable!("the configuration was checked"),

@@ -16,6 +16,7 @@ use super::slots::SlotList;
 use super::{ServerState, StartError};
 use crate::app::Parts;
 use crate::config::{ServiceConfig, SessionsPerUser};
+use crate::rollout::{RolloutReport, Rollouts};
 use crate::session::{RemoteSessions, SessionObserver};
 use crate::slot::{Slot, SlotStatus};
 use wireplug_connectors::certificates::{CertificateStatus, Certificates};
@@ -49,6 +50,9 @@ pub struct NodeStatus {
     /// The components that the node is compiling and those that wait to be compiled, in the order
     /// in which they were submitted.
     pub compiling: Vec<CompileJob>,
+    /// What the node reports about the rollouts of its codecs.
+    #[serde(default)]
+    pub rollouts: Vec<RolloutReport>,
 }
 
 /// The state of a node's NATS connection.
@@ -85,6 +89,8 @@ struct Own {
     slots: Arc<SlotList>,
     compiler: Compiler,
     certificates: Certificates,
+    /// The rollouts of this server's codecs, if it shares their state with other nodes.
+    rollouts: Option<Arc<Rollouts>>,
     started: Instant,
 }
 
@@ -106,6 +112,13 @@ impl Nodes {
     #[cfg(feature = "metrics")]
     pub(super) fn own_status(&self) -> NodeStatus {
         self.own.status(self.member.as_deref())
+    }
+
+    /// Returns the rollouts of this node's codecs, or `None` if the node shares their state with no
+    /// other one.
+    #[cfg(feature = "control")]
+    pub(crate) fn rollouts(&self) -> Option<&Rollouts> {
+        self.own.rollouts.as_deref()
     }
 
     /// Returns the services that answer requests.
@@ -148,6 +161,7 @@ impl Own {
             certificates: self.certificates.status(),
             codecs: self.slots.all().iter().map(Slot::status).collect(),
             compiling: self.compiler.jobs(),
+            rollouts: self.rollouts.as_ref().map(|rollouts| rollouts.reports()).unwrap_or_default(),
         }
     }
 }
@@ -201,22 +215,27 @@ impl Joining {
         compiler: &Compiler,
     ) -> Nodes {
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
+        let member = self.link.as_ref().map(|link| link.member());
+        let rollouts = member.as_ref().map(|member| Rollouts::new(member.rollouts(), Arc::clone(slots)));
         let own = Arc::new(Own {
             server: Arc::downgrade(server),
             slots: Arc::clone(slots),
             compiler: compiler.clone(),
             certificates: self.certificates.clone(),
+            rollouts: rollouts.clone(),
             started: Instant::now(),
         });
         task.spawn(self.certificates.watch(stop.clone()));
         let services = self.services;
-        let Some(link) = self.link else { return Nodes { own, member: None, services, stop, task } };
-        let member = link.member();
+        let (Some(link), Some(member), Some(rollouts)) = (self.link, member, rollouts) else {
+            return Nodes { own, member: None, services, stop, task };
+        };
         let status = {
             let (own, member) = (Arc::clone(&own), Arc::clone(&member));
             Box::new(move || own.status(Some(&*member)))
         };
         let one_a_user = server.config.get().sessions_per_user == SessionsPerUser::One;
+        task.spawn(rollouts.run(Arc::clone(&member), stop.clone()));
         task.spawn(link.run(server.sessions.clone(), one_a_user, status, stop.clone()));
         Nodes { own, member: Some(member), services, stop, task }
     }

@@ -344,6 +344,17 @@ impl<G> Assignments<G> {
         state.requeue();
     }
 
+    /// Changes how a generation on trial is tried. Returns false if it is not on trial.
+    pub(crate) fn try_otherwise(&self, number: u64, trial: RunningTrial) -> bool {
+        let mut state = self.lock();
+        let is_on_trial = state.trial().is_some_and(|(on_trial, _)| on_trial == number);
+        if is_on_trial {
+            state.entry_mut(number).role = Role::Trial(trial);
+            state.requeue();
+        }
+        is_on_trial
+    }
+
     /// Ends the trial of a generation. Returns false if it is not on trial.
     pub(crate) fn end_trial(&self, number: u64) -> bool {
         let mut state = self.lock();

@@ -18,6 +18,7 @@
 //! | `health` | its recent faults, and its circuit breaker |
 //! | `addresses` | its faults by client address, and which addresses are refused |
 //! | `policy` | what follows when a generation fails too often |
+//! | `rolled_out` | what a rollout over all nodes needs of a slot |
 //! | `audited` | the lines of the audit log |
 //! | `assignments` | which generation each session is on, and where it is to go |
 //! | `lease` | a session's lease on a generation |
@@ -42,6 +43,7 @@ mod load;
 mod policy;
 mod poll;
 mod remote;
+mod rolled_out;
 mod sleeping;
 mod source;
 mod status;
@@ -68,6 +70,7 @@ pub(crate) use self::load::MAX_COMPONENT;
 pub use self::remote::RemoteStatus;
 #[cfg(feature = "oci")]
 pub(crate) use self::remote::{Fetched, Remote};
+pub(crate) use self::rolled_out::{Adopted, Counts, SlotNow};
 pub use self::sleeping::SleepStatus;
 pub(crate) use self::sleeping::{Asleep, SleepCause, WakeCause};
 pub use self::source::CodecSource;

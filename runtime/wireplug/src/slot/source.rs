@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 use super::remote::{Fetched, Remote};
 use super::{SourceError, SourceFault};
 use crate::codec::{Codec, Digest, Options};
+#[cfg(feature = "oci")]
+use crate::config::RegistryConfig;
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
 use wireplug_core::codec::overrides::Overrides;
 use wireplug_wasm::{WasmEngine, WasmLoader};
@@ -74,6 +76,9 @@ pub(crate) struct Settings {
     pub(crate) pin: Option<Digest>,
     /// The overrides of every codec in the slot.
     pub(crate) overrides: Overrides,
+    /// How registries are reached from which another version is rolled out.
+    #[cfg(feature = "oci")]
+    registry: RegistryConfig,
 }
 
 impl CodecSource {
@@ -127,6 +132,8 @@ impl CodecSource {
             allow_unused_wasi: false,
             pin: None,
             overrides: Overrides::default(),
+            #[cfg(feature = "oci")]
+            registry: RegistryConfig::default(),
         };
         Self { kind, options, settings, identity: Arc::default() }
     }
@@ -162,6 +169,13 @@ impl CodecSource {
         self
     }
 
+    /// Sets how registries are reached from which another version of the codec is rolled out.
+    #[cfg(feature = "oci")]
+    pub fn registries(mut self, registry: RegistryConfig) -> Self {
+        self.settings.registry = registry;
+        self
+    }
+
     /// Accepts only the component with this digest.
     pub fn pinned(mut self, digest: Digest) -> Self {
         self.settings.pin = Some(digest);
@@ -174,6 +188,29 @@ impl CodecSource {
         self.settings.overrides = overrides;
         self.identity = Arc::default();
         self
+    }
+
+    /// Returns the same source, with its component elsewhere: in a registry (`oci://…`), or in a
+    /// file.
+    ///
+    /// # Errors
+    /// Returns an error if it is no such place.
+    pub(super) fn at(self, place: &str) -> Result<Self, SourceError> {
+        let kind = match place.split_once("://") {
+            #[cfg(feature = "oci")]
+            Some(("oci", _)) => {
+                let registry = crate::registry::Registry::new(place, self.settings.registry.clone());
+                let wrong =
+                    |error| SourceError::new(format!("{place} is no codec"), SourceFault::Fetch(error));
+                Kind::Remote(Arc::new(registry.map_err(|error| wrong(error.into()))?))
+            }
+            Some(_) => {
+                let why = "it is none of the places that this server knows: oci://REGISTRY/REPOSITORY, or the path of a file";
+                return Err(SourceError::new(format!("{place} is no codec"), SourceFault::Fetch(why.into())));
+            }
+            None => Kind::File(place.into()),
+        };
+        Ok(Self { kind, identity: Arc::default(), ..self })
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {

@@ -90,10 +90,10 @@ impl Slot {
         let (state, source) = (Arc::clone(&self.0), source.clone());
         let ticket = state.changes.ticket();
         self.whole(async move {
-            let loaded = state.load(state.loader.clone(), &source, state.own().settings.pin).await?;
+            let loaded = state.load(state.loader.clone(), &source, state.pin(&source)).await?;
             let mut change = state.changes.begin(ticket).await?;
             let trust = state.resources.trust();
-            let generation = state.admit(loaded, state.own().settings.pin, &trust)?;
+            let generation = state.admit(loaded, state.pin(&source), &trust)?;
             state.make_current(&mut change, generation, sessions).await
         })
         .await
@@ -156,11 +156,11 @@ impl Slot {
             Trial::Shadow => self.0.settings.loader(&self.0.resources.engine).charge_cpu_of(&self.0.loader),
             Trial::Canary => self.0.loader.clone(),
         };
-        let loaded = self.0.load(loader, source, self.0.own().settings.pin).await?;
+        let loaded = self.0.load(loader, source, self.0.pin(source)).await?;
         let mut change = self.0.changes.begin(ticket).await?;
         self.nobody_is_on_trial()?;
         let trust = self.0.resources.trust();
-        let candidate = self.0.admit(loaded, self.0.own().settings.pin, &trust)?;
+        let candidate = self.0.admit(loaded, self.0.pin(source), &trust)?;
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {
@@ -205,6 +205,32 @@ impl Slot {
         self.0.assignments.try_out(number, candidate, role);
         self.0.drive().await;
         Ok(number)
+    }
+
+    /// Changes the share of the trial that runs. Of a canary, only sessions that open from now on
+    /// notice it.
+    ///
+    /// # Errors
+    /// Returns an error if no candidate is on trial, or the share is out of range.
+    pub async fn resize_trial(&self, share: f64) -> Result<u64, SwapError> {
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(SwapError::Share(share));
+        }
+        let mut change = self.0.changes.begin(self.0.changes.ticket()).await?;
+        let Some((candidate, trial)) = self.0.assignments.on_trial() else {
+            return conflict(format!("no candidate of {} is on trial", self.name()));
+        };
+        let share = Share::new(share);
+        let trial = match trial {
+            RunningTrial::Shadow(_) => RunningTrial::Shadow(share),
+            RunningTrial::Canary(_) => RunningTrial::Canary(share),
+        };
+        if !self.0.assignments.try_otherwise(candidate.number, trial) {
+            return conflict("its trial was ended meanwhile");
+        }
+        change.is_made();
+        self.0.drive().await;
+        Ok(candidate.number)
     }
 
     /// Makes the candidate that is on trial the current generation.
@@ -310,6 +336,12 @@ impl SlotState {
     /// Returns the slot's own source.
     pub(super) fn own(&self) -> CodecSource {
         lock(&self.own).clone()
+    }
+
+    /// Returns the digest of the only component that is accepted from a source. The pin of the slot
+    /// comes before that of the source.
+    fn pin(&self, source: &CodecSource) -> Option<Digest> {
+        self.own().settings.pin.or(source.settings.pin)
     }
 
     /// Returns what becomes of live sessions if this generation becomes current.
