@@ -6,7 +6,7 @@ mod request;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -24,8 +24,9 @@ pub(super) struct Control {
     /// given, the default Unix socket of this user.
     #[arg(long, value_name = "URL", env = "WIREPLUG_CONTROL")]
     control: Option<Endpoint>,
-    /// A file with a token, for a control API over TCP. Unless it is given, the token that a server
-    /// of this user on this machine has generated.
+    /// A file with a token, for a control API over TCP: the token alone, or lines as in
+    /// `token-file` of [control], of which the first counts. Unless it is given, the token that a
+    /// server of this user on this machine has generated.
     #[arg(long, value_name = "FILE", env = "WIREPLUG_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// Print what the server answers, as JSON.
@@ -154,9 +155,46 @@ impl Control {
         };
         let text = fs::read_to_string(&file)
             .with_context(|| format!("cannot read the token in {}", file.display()))?;
-        // The server reads the file in the same way: a line is a token, or a name and a token.
-        let first = text.lines().find_map(|line| line.split_whitespace().last());
-        let token = first.with_context(|| format!("there is no token in {}", file.display()))?;
-        Ok(Some(token.to_owned()))
+        first_token(&text).map(Some).with_context(|| format!("the token in {}", file.display()))
+    }
+}
+
+/// Returns the token of a file that has only a token, or the first token of a file that the server
+/// reads.
+///
+/// # Errors
+/// Returns an error if there is no token in the file, or only the digest of one.
+fn first_token(text: &str) -> anyhow::Result<String> {
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut lines = lines.filter(|words| words.first().is_some_and(|first| !first.starts_with('#')));
+    let token = match lines.next().as_deref() {
+        Some([token] | [_, _, token] | [_, _, token, _]) => *token,
+        Some(_) => bail!("its first line is neither a token nor a line of `token-file`"),
+        None => bail!("the file is empty"),
+    };
+    ensure!(!token.starts_with("sha256:"), "the file has its digest, with which nobody can log in");
+    Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_a_token_or_lines_of_the_server() {
+        for text in
+            ["secret\n", "\n# a comment\nann admin secret\nbob read other", "ann read secret 2027-01-31"]
+        {
+            assert_eq!(first_token(text).ok().as_deref(), Some("secret"), "{text}");
+        }
+        for (text, wanted) in [
+            ("", "is empty"),
+            ("# ann admin secret", "is empty"),
+            ("ann secret", "neither a token nor a line"),
+            ("ann admin sha256:00", "has its digest"),
+        ] {
+            let why = first_token(text).expect_err(text).to_string();
+            assert!(why.contains(wanted) && !why.contains("secret"), "{text}: {why}");
+        }
     }
 }

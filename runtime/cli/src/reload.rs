@@ -169,10 +169,7 @@ fn read_elsewhere(config: &Config) -> Option<String> {
     let tls = tls.then_some("those of TLS are looked at all the time");
     let nats = config.nats.as_ref().is_some_and(NatsConfig::has_files);
     let nats = nats.then_some("those of [nats] are read at each connect, and the connection stays as it is");
-    let control = config.control.as_ref();
-    let control = control.is_some_and(|it| it.token_file.is_some() || it.read_token_file.is_some());
-    let control = control.then_some("the tokens of [control] need a restart");
-    let parts: Vec<_> = [tls, nats, control].into_iter().flatten().collect();
+    let parts: Vec<_> = [tls, nats].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("files that a reload does not read: {}", parts.join("; ")))
 }
 

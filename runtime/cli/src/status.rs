@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::Method;
 use wireplug::rollout::RolloutReport;
 use wireplug::slot::{Role, SlotStatus};
-use wireplug::status::{CertificateStatus, NatsStatus, NodeStatus};
+use wireplug::status::{CertificateStatus, NatsStatus, NodeStatus, TokenStatus};
 use wireplug_wasm::{CompileJob, CompileState};
 
 use super::control::{Ask, Control};
@@ -28,6 +28,9 @@ const CERTIFICATES: [&str; 4] = ["NODE", "CERTIFICATE", "EXPIRES", "OF"];
 
 /// The heads of the table of codecs that cannot be fetched from their registries.
 const REGISTRIES: [&str; 4] = ["NODE", "CODEC", "NOT FETCHED FOR", "PROBLEM"];
+
+/// The heads of the table of tokens that expire.
+const TOKENS: [&str; 4] = ["NODE", "TOKEN", "EXPIRES", "FILE"];
 
 /// The heads of the table of components that are being compiled.
 const COMPILING: [&str; 6] = ["NODE", "COMPILING", "SIZE", "SHA256", "STATE", "FOR"];
@@ -56,6 +59,8 @@ fn show(nodes: &[NodeStatus]) -> String {
     };
     let slots = nodes.iter().flat_map(|node| node.codecs.iter().map(move |slot| (node, slot)));
     below(&mut text, REGISTRIES, slots.filter_map(failing));
+    let tokens = nodes.iter().flat_map(|node| node.tokens.iter().map(move |it| (node, it)));
+    below(&mut text, TOKENS, tokens.map(|(node, it)| token(node, it, now)));
     let compiling = nodes.iter().flat_map(|node| node.compiling.iter().map(|job| compiling(node, job)));
     below(&mut text, COMPILING, compiling);
     let rollouts =
@@ -79,11 +84,19 @@ fn name(node: &NodeStatus) -> String {
 }
 
 fn certificate(node: &NodeStatus, it: &CertificateStatus, now: u64) -> [String; 4] {
-    let expires = match it.expires.checked_sub(now) {
+    let of = format!("{} of {}", it.key, it.used_by);
+    [name(node), it.file.display().to_string(), expires(it.expires, now), of]
+}
+
+fn token(node: &NodeStatus, it: &TokenStatus, now: u64) -> [String; 4] {
+    [name(node), it.name.clone(), expires(it.expires, now), it.file.display().to_string()]
+}
+
+fn expires(at: u64, now: u64) -> String {
+    match at.checked_sub(now) {
         Some(left) => format!("in {}", up(left)),
-        None => format!("{} ago", up(now - it.expires)),
-    };
-    [name(node), it.file.display().to_string(), expires, format!("{} of {}", it.key, it.used_by)]
+        None => format!("{} ago", up(now - at)),
+    }
 }
 
 /// Returns the row of a node's report about a rollout.

@@ -1,8 +1,8 @@
-//! Tracks when certificates expire. Logs warnings before that, and reports the times for the status
-//! of a node.
+//! Tracks when certificates expire, and the tokens of the control API. Logs warnings before that,
+//! and reports the times for the status of a node.
 //!
-//! A warning is logged 30 days, 7 days and 1 day before a certificate expires, and once it has
-//! expired. A list of revoked certificates is replaced often, so only its end is logged.
+//! A warning is logged 30 days, 7 days and 1 day before a certificate or a token expires, and once
+//! it has expired. A list of revoked certificates is replaced often, so only its end is logged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,13 +56,28 @@ pub struct CertificateStatus {
     pub expires: u64,
 }
 
-/// The time at which the first certificate of a file expires.
+/// A token of the control API that expires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct TokenStatus {
+    /// The name of the token.
+    pub name: String,
+    /// The file with the token.
+    pub file: PathBuf,
+    /// When the token expires, in seconds since 1970 (UTC).
+    pub expires: u64,
+}
+
+/// The time at which the first certificate of a file expires, or a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// The key of the configuration that names the file.
     pub key: &'static str,
     /// The file.
     pub file: PathBuf,
+    /// The name of the token. `None` if it is a certificate that expires.
+    pub token: Option<String>,
     /// The time, in seconds since 1970 (UTC).
     pub expires: u64,
 }
@@ -79,7 +94,8 @@ struct Watched {
 }
 
 impl Certificates {
-    /// Sets the certificates that `user` uses from now on, and logs the warnings that are due.
+    /// Sets the certificates, or the tokens, that `user` uses from now on, and logs the warnings
+    /// that are due.
     pub fn set(&self, user: &str, expiries: Vec<Expiry>) {
         let mut by_user = self.by_user();
         let before = by_user.remove(user).unwrap_or_default();
@@ -100,13 +116,24 @@ impl Certificates {
         let by_user = self.by_user();
         let all =
             by_user.iter().flat_map(|(user, entries)| entries.iter().map(move |(expiry, _)| (user, expiry)));
-        all.map(|(user, Expiry { key, file, expires })| CertificateStatus {
-            used_by: user.clone(),
-            key: (*key).to_owned(),
-            file: file.clone(),
-            expires: *expires,
-        })
-        .collect()
+        all.filter(|(_, expiry)| expiry.token.is_none())
+            .map(|(user, Expiry { key, file, expires, .. })| CertificateStatus {
+                used_by: user.clone(),
+                key: (*key).to_owned(),
+                file: file.clone(),
+                expires: *expires,
+            })
+            .collect()
+    }
+
+    /// Returns the tokens in use that expire.
+    pub fn tokens(&self) -> Vec<TokenStatus> {
+        let by_user = self.by_user();
+        let token = |expiry: &Expiry| {
+            let Expiry { file, token, expires, .. } = expiry;
+            Some(TokenStatus { name: token.clone()?, file: file.clone(), expires: *expires })
+        };
+        by_user.values().flatten().filter_map(|(expiry, _)| token(expiry)).collect()
     }
 
     /// Logs each warning when it becomes due, until `stop` is cancelled.
@@ -162,8 +189,20 @@ fn due(Expiry { key, expires, .. }: &Expiry, now: u64) -> usize {
     before + usize::from(*expires < now)
 }
 
-fn warn(used_by: &str, Expiry { key, file, expires }: &Expiry, now: u64) {
+fn warn(used_by: &str, Expiry { key, file, token, expires }: &Expiry, now: u64) {
     let file = file.display();
+    if let Some(token) = token {
+        match expires.checked_sub(now) {
+            Some(rest) => {
+                warn!(token, %file, left = left(rest), "a token of the control API expires soon: replace it");
+            }
+            None => {
+                let expired = left(now - expires);
+                warn!(token, %file, expired, "a token of the control API has expired: replace it, or remove it");
+            }
+        }
+        return;
+    }
     if *expires >= now {
         if *key == CLIENT_CRL {
             return;
@@ -269,7 +308,7 @@ mod tests {
     fn warnings_come_at_their_times_and_once() {
         let expires = 100 * DAY;
         let certificates = Certificates::default();
-        let expiry = Expiry { key: "certificate", file: "c.pem".into(), expires };
+        let expiry = Expiry { key: "certificate", file: "c.pem".into(), token: None, expires };
         certificates.0.by_user.lock().unwrap().insert("u".to_owned(), vec![(expiry.clone(), 0)]);
         let warned = |now| {
             let next = certificates.warn(now);
@@ -291,12 +330,31 @@ mod tests {
 
     #[test]
     fn a_list_of_revoked_certificates_is_warned_of_only_when_it_is_out_of_date() {
-        let expiry = Expiry { key: CLIENT_CRL, file: "c.pem".into(), expires: 100 };
+        let expiry = Expiry { key: CLIENT_CRL, file: "c.pem".into(), token: None, expires: 100 };
         let certificates = Certificates::default();
         certificates.0.by_user.lock().unwrap().insert("u".to_owned(), vec![(expiry, 0)]);
         let warned = |now| (certificates.warn(now), certificates.by_user()["u"][0].1);
         assert_eq!(warned(100), (Some(101), 3), "nothing is logged yet");
         assert_eq!(warned(101), (None, 4));
+    }
+
+    #[test]
+    fn tokens_are_warned_of_as_certificates_are_and_listed_apart() {
+        let token = |name: &str, expires| Expiry {
+            key: "token-file",
+            file: "tokens".into(),
+            token: Some(name.to_owned()),
+            expires,
+        };
+        let certificates = Certificates::default();
+        certificates.set("control", vec![token("ci", NEVER), token("old", 1)]);
+        assert!(certificates.status().is_empty());
+        let names: Vec<_> = certificates.tokens().into_iter().map(|token| token.name).collect();
+        assert_eq!(names, ["ci", "old"]);
+        let warned: Vec<_> = certificates.by_user()["control"].iter().map(|(_, warned)| *warned).collect();
+        assert_eq!(warned, [0, 4]);
+        certificates.set("control", Vec::new());
+        assert!(certificates.tokens().is_empty());
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub(crate) struct Actor {
     /// `token:NAME` and `uid:NUMBER` are clients of the control API; `reload`, `changed-file`,
     /// `changed-source`, `fault-policy` and `rollout:ID` are the server itself.
     pub(crate) who: String,
-    /// The role of a client of the control API.
-    pub(crate) role: Option<&'static str>,
+    /// The roles of a client of the control API, such as `read,push`.
+    pub(crate) roles: Option<String>,
     /// The address of a client over TCP.
     pub(crate) address: Option<String>,
 }
@@ -87,7 +87,7 @@ impl Actor {
     }
 
     fn server(who: &str) -> Self {
-        Self { who: who.to_owned(), role: None, address: None }
+        Self { who: who.to_owned(), roles: None, address: None }
     }
 }
 
@@ -299,7 +299,7 @@ impl AuditLog {
         info!(
             target: "wireplug::audit",
             who = actor.who,
-            role = actor.role,
+            roles = actor.roles,
             address = actor.address,
             change,
             codec,

@@ -31,6 +31,7 @@ mod reference;
 mod registry;
 #[cfg(feature = "config-file")]
 mod repair;
+mod roles;
 #[cfg(feature = "config-file")]
 mod schema;
 mod services;
@@ -41,13 +42,14 @@ mod validate;
 
 pub use changes::{Change, Effect};
 pub(crate) use changes::{Difference, matched};
-pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole, LocalUser};
+pub use control::{BadControlAddress, ControlAddress, ControlConfig, LocalUser};
 pub use faults::FaultLimits;
 pub use key::Key;
 pub use listener::{AccessConfig, ClientLimits, ListenerConfig, Overflow};
 pub use nats::NatsConfig;
 pub use problems::{Problem, Problems};
 pub use registry::RegistryConfig;
+pub use roles::{BadControlRoles, ControlRole, ControlRoles};
 pub use services::{HttpConfig, ServiceConfig, ServiceEvent, ServiceUrls};
 pub use trust::{TrustConfig, TrustedKeyConfig};
 use wireplug_base::units;

@@ -116,7 +116,7 @@ pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::{Counters, ListenerCounters};
 use crate::traces::Traces;
-pub use wireplug_connectors::certificates::CertificateStatus;
+pub use wireplug_connectors::certificates::{CertificateStatus, TokenStatus};
 use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
 use wireplug_connectors::{Connectors, RateLimits, RateMeter};

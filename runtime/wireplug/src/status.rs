@@ -4,7 +4,7 @@
 
 #[cfg(feature = "metrics")]
 pub use crate::server::MetricsFormat;
-pub use crate::server::{AwakeStatus, CertificateStatus, NatsStatus, NodeStatus, Nodes};
+pub use crate::server::{AwakeStatus, CertificateStatus, NatsStatus, NodeStatus, Nodes, TokenStatus};
 #[cfg(feature = "control")]
 pub use crate::server::{SessionDetails, SessionLimits, SessionPage, SessionStatus, SessionSummary};
 pub use crate::session_trace::{FaultList, FaultSummary};

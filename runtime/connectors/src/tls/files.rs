@@ -76,7 +76,7 @@ fn read_all(tls: &TlsConfig) -> anyhow::Result<Loaded> {
     });
     let expiry = |key, file: &Path, all: &[CertificateDer<'static>]| {
         let expires = all.iter().filter_map(certificates::expires).min()?;
-        Some(Expiry { key, file: file.to_owned(), expires })
+        Some(Expiry { key, file: file.to_owned(), token: None, expires })
     };
     let mut expiries: Vec<Expiry> = expiry("certificate", &tls.certificate, &chain).into_iter().collect();
     let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
@@ -115,6 +115,7 @@ fn read_all(tls: &TlsConfig) -> anyhow::Result<Loaded> {
                     expiries.extend(expires.map(|expires| Expiry {
                         key: CLIENT_CRL,
                         file: lists.clone(),
+                        token: None,
                         expires,
                     }));
                     (verifier.with_crls(revoked), Some(lists))

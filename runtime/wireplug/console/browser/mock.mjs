@@ -36,7 +36,7 @@ const generation = (number, role, more = {}) => ({
 });
 
 /** Starts the server. `missing` are the paths that this version of the server does not have. */
-export async function start({ role = "change", missing = [] } = {}) {
+export async function start({ role = "admin", missing = [] } = {}) {
   const csp = await policy();
   const state = {
     requests: [],
@@ -174,7 +174,8 @@ export async function start({ role = "change", missing = [] } = {}) {
       response.setHeader("Content-Type", TYPES[name.split(".").pop()]);
       return response.end(await readFile(new URL(name, DIST)));
     }
-    const who = { name: "ann", role, "may-change": role === "change", version: "0.1.0" };
+    const may = { read: ["read"], trial: ["read", "trial"], swap: ["read", "trial", "swap"] }[role];
+    const who = { name: "ann", roles: [role], may: may ?? ["read", "push", "trial", "swap", "admin"], version: "0.1.0" };
     if (path === "/console/login") {
       state.loggedIn = JSON.parse(body).token === TOKEN;
       return state.loggedIn

@@ -113,6 +113,19 @@ test("the role read sees no buttons that change something", () =>
     assert.equal(await page.getByRole("button", { name: "Kick…" }).count(), 0);
   }));
 
+test("the role trial begins and ends trials, and swaps nothing", () =>
+  withConsole({ server: { role: "trial" } }, async ({ page }) => {
+    await visit(page, "Codecs");
+    const button = (name) => page.getByRole("button", { name });
+    await button("End the trial…").waitFor();
+    for (const name of ["Promote…", "Roll back…", "Reload…"]) assert.equal(await button(name).count(), 0);
+    await button("Upload…").click();
+    const dialog = page.getByRole("dialog");
+    const uses = await dialog.getByLabel("Use").locator("option").allTextContents();
+    assert.deepEqual(uses, ["as a canary", "as a shadow"]);
+    assert.equal(await dialog.getByLabel("Live sessions").count(), 0);
+  }));
+
 test("sessions are listed by pages, and searched", () =>
   withConsole({}, async ({ page, state }) => {
     await visit(page, "Sessions");

@@ -12,7 +12,7 @@ import { SessionPage } from "./pages/session";
 import { Sessions } from "./pages/sessions";
 import { link, parse } from "./route";
 import type { Route } from "./route";
-import type { LoggedIn } from "./types";
+import type { LoggedIn, Role } from "./types";
 
 const PAGES = [
   { page: "overview", name: "Overview" },
@@ -69,14 +69,14 @@ export function App() {
           ))}
         </nav>
         <span class="who">
-          {who.name} ({who.role})
+          {who.name} ({who.roles.join(", ")})
         </span>
         <button type="button" onClick={logOut}>
           Log out
         </button>
       </header>
       <main id="main" tabIndex={-1}>
-        <Page route={route} mayChange={who["may-change"]} />
+        <Page route={route} may={who.may} />
       </main>
     </>
   );
@@ -88,16 +88,16 @@ function skip(event: Event) {
   document.getElementById("main")?.focus();
 }
 
-function Page({ route, mayChange }: { route: Route; mayChange: boolean }) {
+function Page({ route, may }: { route: Route; may: Role[] }) {
   const [first] = route.rest;
   switch (route.page) {
     case "codecs":
-      return <Codecs mayChange={mayChange} />;
+      return <Codecs may={may} />;
     case "sessions":
       return first === undefined ? (
         <Sessions search={route.query.get("search") ?? ""} />
       ) : (
-        <SessionPage id={first} mayChange={mayChange} key={first} />
+        <SessionPage id={first} may={may} key={first} />
       );
     case "nodes":
       return <Nodes />;

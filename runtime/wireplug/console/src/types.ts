@@ -1,10 +1,14 @@
 // The answers of the control API, as far as the console shows them. Fields that another version of
 // the server may leave out are optional.
 
+export type Role = "read" | "push" | "trial" | "swap" | "admin";
+
 export interface LoggedIn {
   name: string;
-  role: string;
-  "may-change": boolean;
+  /** The roles of the token. */
+  roles: Role[];
+  /** Each role whose rights these give. */
+  may: Role[];
   version: string;
 }
 
@@ -95,6 +99,7 @@ export interface NodeStatus {
   users: number;
   awake: { awake: number; "max-awake": number; waiting: number };
   nats: { connected: boolean; problem: string | null; dropped: number } | null;
+  tokens?: { name: string; file: string; expires: number }[];
   certificates?: { "used-by": string; key: string; file: string; expires: number }[];
   codecs: Slot[];
   compiling?: { codec: string | null; sha256: string; size: number; state: string }[];

@@ -5,9 +5,10 @@
 //! `Origin`, and are refused, unless they come from the page of the console and carry the cookie of
 //! somebody who logged in there.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, ORIGIN};
@@ -17,70 +18,62 @@ use axum::response::{IntoResponse as _, Response};
 use tracing::warn;
 
 use super::backoff::Backoff;
+use super::clients::{Clients, Remote};
 use super::connections::Place;
 use super::console::{ConsoleSessions, is_of_the_page};
 use super::peer::Peer;
 use super::refusal::Refusal;
 use super::token::Token;
 use crate::audit::Actor;
-use crate::config::{ControlRole, LocalUser};
+use crate::config::{ControlRole, ControlRoles};
 use wireplug_base::LogLimit;
+use wireplug_connectors::certificates::Certificates;
 
 /// The most warnings about refused requests in a second. More warnings would say nothing new.
 const WARNINGS_A_SECOND: u32 = 5;
 
-/// The user ID of root, which may do everything on its machine anyway.
-const ROOT: u32 = 0;
+/// The user of the tokens, where it is noted when they expire.
+const EXPIRING: &str = "control";
 
 /// Who may use the control API.
-pub(super) struct Access {
-    clients: Clients,
+pub(crate) struct Access {
+    clients: ArcSwap<Clients>,
     backoff: Backoff,
     console: ConsoleSessions,
     warnings: LogLimit,
-}
-
-/// How clients are authenticated.
-pub(super) enum Clients {
-    /// By a token.
-    Tokens(Vec<Token>),
-    /// By their user, which the kernel reports.
-    Users(Users),
-}
-
-/// The users of this machine who may connect.
-pub(super) struct Users {
-    /// The server's own user.
-    pub(super) own: u32,
-    pub(super) allowed: Vec<LocalUser>,
+    /// Where it is noted when tokens expire, once the server has started.
+    expiries: OnceLock<Certificates>,
 }
 
 /// A client that may use the control API.
 #[derive(Clone)]
 pub(super) struct Client {
-    pub(super) role: ControlRole,
+    pub(super) roles: ControlRoles,
     pub(super) actor: Actor,
 }
 
 impl Client {
-    /// Returns the client that presented a token, or logged in to the console with it.
-    fn with_token(name: &str, role: ControlRole, peer: Peer) -> Self {
+    fn new(who: String, roles: ControlRoles, peer: Peer) -> Self {
         let address = match peer {
             Peer::Address(address) => Some(address.to_string()),
             Peer::User { .. } => None,
         };
-        Self { role, actor: Actor { who: format!("token:{name}"), role: Some(role.name()), address } }
+        let actor = Actor { who, roles: Some(roles.to_string()), address };
+        Self { roles, actor }
     }
-}
 
-impl Users {
-    /// Returns the role of a user, or `None` if the user is refused.
-    fn role_of(&self, uid: u32) -> Option<ControlRole> {
-        if uid == ROOT || uid == self.own {
-            return Some(ControlRole::Change);
+    /// Returns the client that presented a token, or logged in to the console with it.
+    fn with_token(token: &Token, peer: Peer) -> Self {
+        Self::new(format!("token:{}", token.name), token.roles.clone(), peer)
+    }
+
+    /// Refuses what needs a role that the client does not have.
+    pub(super) fn needs(&self, role: ControlRole) -> Result<(), Refusal> {
+        if self.roles.includes(role) {
+            return Ok(());
         }
-        let allowed = self.allowed.iter().filter(|user| user.uid == uid);
-        allowed.map(|user| user.role).max_by_key(|role| role.includes(ControlRole::Change))
+        let why = format!("this needs the role `{}`, and the client has only `{}`", role.name(), self.roles);
+        Err(Refusal::new(StatusCode::FORBIDDEN, why))
     }
 }
 
@@ -95,7 +88,7 @@ pub(super) async fn authenticate(
 ) -> Response {
     match access.client(peer, request.method(), request.headers(), Instant::now()) {
         Ok(client) => {
-            place.known(client.role);
+            place.known(&client.roles);
             request.extensions_mut().insert(client);
             next.run(request).await
         }
@@ -108,8 +101,42 @@ pub(super) async fn authenticate(
 
 impl Access {
     pub(super) fn new(clients: Clients, console: ConsoleSessions) -> Self {
-        let warnings = LogLimit::per_second(WARNINGS_A_SECOND);
-        Self { clients, backoff: Backoff::default(), console, warnings }
+        Self {
+            clients: ArcSwap::from_pointee(clients),
+            backoff: Backoff::default(),
+            console,
+            warnings: LogLimit::per_second(WARNINGS_A_SECOND),
+            expiries: OnceLock::new(),
+        }
+    }
+
+    /// Notes in `expiries` when tokens expire, from now on.
+    pub(super) fn note_expiries(&self, expiries: Certificates) {
+        if let Clients::Remote(remote) = &**self.clients.load() {
+            expiries.set(EXPIRING, remote.expiries());
+        }
+        // A second start of one control API would have the same server.
+        let _ = self.expiries.set(expiries);
+    }
+
+    /// Returns whether others may replace the clients, and are not the same. A generated token and
+    /// users stay until a restart.
+    pub(super) fn would_change(&self, other: &Remote) -> bool {
+        match &**self.clients.load() {
+            Clients::Remote(remote) => remote.is_of_a_file() && remote != other,
+            Clients::Users(_) => false,
+        }
+    }
+
+    /// Replaces the clients over TCP.
+    pub(super) fn replace(&self, remote: Remote) {
+        let before = self.clients.swap(Arc::new(Clients::Remote(remote.clone())));
+        if let Clients::Remote(before) = &*before {
+            remote.log_changes(before);
+        }
+        if let Some(expiries) = self.expiries.get() {
+            expiries.set(EXPIRING, remote.expiries());
+        }
     }
 
     /// Returns who is logged in to the console.
@@ -126,19 +153,36 @@ impl Access {
         Err(Refusal::new(StatusCode::FORBIDDEN, why))
     }
 
-    /// Checks the token of a login to the console. Returns the name and the role of the token.
-    pub(super) fn log_in(
-        &self,
-        peer: Peer,
-        given: &str,
-        now: Instant,
-    ) -> Result<(String, ControlRole), Refusal> {
-        let Clients::Tokens(tokens) = &self.clients else {
+    /// Checks the token of a login to the console.
+    pub(super) fn log_in(&self, peer: Peer, given: &str, now: Instant) -> Result<Token, Refusal> {
+        let clients = self.clients.load();
+        let Clients::Remote(remote) = &**clients else {
             let why = "this control API has no tokens: the console needs `listen` of [control] to be http://IP:PORT";
             return Err(Refusal::new(StatusCode::FORBIDDEN, why));
         };
-        let token = self.right_token(tokens, peer, Some(given), now)?;
-        Ok((token.name.clone(), token.role))
+        let token = self.right_token(&remote.tokens, peer, Some(given), now)?;
+        // Each page of the console looks at something.
+        Client::with_token(token, peer).needs(ControlRole::Read)?;
+        Ok(token.clone())
+    }
+
+    /// Returns the token with which the session of a cookie began, as it is now.
+    pub(super) fn logged_in(&self, cookie: &str, now: Instant) -> Result<Token, Refusal> {
+        let over = |why: &str| Refusal::new(StatusCode::UNAUTHORIZED, why);
+        let by = self.console.find(cookie, now);
+        let by = by.ok_or_else(|| over("the session of the console is over: log in again"))?;
+        let clients = self.clients.load();
+        let tokens = match &**clients {
+            Clients::Remote(remote) => &*remote.tokens,
+            Clients::Users(_) => &[],
+        };
+        let token = tokens.iter().find(|token| token.digest == by).ok_or_else(|| {
+            over("the token with which this session of the console began is gone: log in with another one")
+        })?;
+        match token.expired(SystemTime::now()) {
+            Some(why) => Err(over(&why)),
+            None => Ok(token.clone()),
+        }
     }
 
     /// Finds out who a client is, from the head of its request.
@@ -153,10 +197,7 @@ impl Access {
             && let Some(cookie) = self.console.cookie(headers)
         {
             self.is_of_the_page(method, headers)?;
-            let by = self.console.find(cookie, now).ok_or_else(|| {
-                Refusal::new(StatusCode::UNAUTHORIZED, "the session of the console is over: log in again")
-            })?;
-            return Ok(Client::with_token(by.name.as_str(), by.role, peer));
+            return Ok(Client::with_token(&self.logged_in(cookie, now)?, peer));
         }
         if headers.contains_key(ORIGIN) {
             return Err(Refusal::new(
@@ -164,18 +205,17 @@ impl Access {
                 "the request has an Origin header, and browsers are refused",
             ));
         }
-        match (&self.clients, peer) {
+        match (&**self.clients.load(), peer) {
             (Clients::Users(users), Peer::User { uid }) => {
-                let role = users.role_of(uid).ok_or_else(|| {
+                let roles = users.roles_of(uid).ok_or_else(|| {
                     let why = format!(
                         "the user {uid} may not use this control API: `allow` of [control] can name the user"
                     );
                     Refusal::new(StatusCode::FORBIDDEN, why)
                 })?;
-                let actor = Actor { who: format!("uid:{uid}"), role: Some(role.name()), address: None };
-                Ok(Client { role, actor })
+                Ok(Client::new(format!("uid:{uid}"), roles, peer))
             }
-            (Clients::Tokens(tokens), peer) => self.by_token(tokens, peer, headers, now),
+            (Clients::Remote(remote), peer) => self.by_token(&remote.tokens, peer, headers, now),
             (Clients::Users(_), Peer::Address(_)) => {
                 Err(Refusal::new(StatusCode::FORBIDDEN, "the client's user is unknown"))
             }
@@ -200,7 +240,7 @@ impl Access {
         let bearer = given.to_str().ok().and_then(|given| given.split_once(' '));
         let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let token = self.right_token(tokens, peer, bearer.map(|(_, given)| given), now)?;
-        Ok(Client::with_token(&token.name, token.role, peer))
+        Ok(Client::with_token(token, peer))
     }
 
     /// Returns the token that is given, or makes the peer wait longer and longer for wrong ones.
@@ -225,6 +265,10 @@ impl Access {
             self.backoff.failed(source, now);
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "the token is wrong"));
         };
+        // Nobody guesses a token that was valid once, so there is no delay for it.
+        if let Some(why) = token.expired(SystemTime::now()) {
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, why));
+        }
         self.backoff.succeeded(source);
         Ok(token)
     }
@@ -242,11 +286,15 @@ impl Access {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use axum::http::HeaderValue;
+    use axum::http::header::COOKIE;
 
     use super::*;
+    use crate::admin::clients::Users;
+    use crate::config::{ControlConfig, LocalUser};
 
     const RIGHT: &str = "0123456789abcdef";
 
@@ -255,17 +303,21 @@ mod tests {
         HeaderMap::from_iter([(AUTHORIZATION, value)])
     }
 
-    fn over_tcp() -> Access {
-        let path = std::env::temp_dir().join(format!(
-            "wireplug-access-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        ));
-        std::fs::write(&path, RIGHT).unwrap();
+    /// Returns the access of clients with the tokens in such a file.
+    fn with_tokens(name: &str, lines: &str) -> Access {
+        let access = Access::new(Clients::Remote(tokens(name, lines)), ConsoleSessions::new(1));
+        access.note_expiries(Certificates::default());
+        access
+    }
+
+    fn tokens(name: &str, lines: &str) -> Remote {
+        let path = std::env::temp_dir().join(format!("wireplug-access-{}-{name}", std::process::id()));
+        std::fs::write(&path, lines).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let tokens = Token::read(&path, ControlRole::Read).unwrap();
+        let config = ControlConfig { token_file: Some(path.clone()), ..ControlConfig::default() };
+        let read = Remote::read(&config, Path::new("")).unwrap();
         std::fs::remove_file(&path).unwrap();
-        Access::new(Clients::Tokens(tokens), ConsoleSessions::new(1))
+        read.expect("it has a file")
     }
 
     fn peer(address: &str) -> Peer {
@@ -275,7 +327,7 @@ mod tests {
     fn status(access: &Access, peer: Peer, token: &str, now: Instant) -> u16 {
         match access.client(peer, &Method::GET, &with_token(token), now) {
             Ok(client) => {
-                assert_eq!((client.role, client.actor.who.as_str()), (ControlRole::Read, "token:line-1"));
+                assert_eq!((client.roles, &*client.actor.who), (ControlRole::Read.into(), "token:ann"));
                 200
             }
             Err(refusal) => refusal.status.as_u16(),
@@ -283,23 +335,69 @@ mod tests {
     }
 
     #[test]
-    fn users_have_the_role_that_is_configured() {
-        use ControlRole::{Change, Read};
-        let user = |uid, role| LocalUser { uid, role };
-        let users = Users { own: 1000, allowed: vec![user(1001, Read), user(1002, Change), user(0, Read)] };
-        let roles = [0, 1000, 1001, 1002, 1003, u32::MAX].map(|uid| users.role_of(uid));
-        assert_eq!(roles, [Some(Change), Some(Change), Some(Read), Some(Change), None, None]);
+    fn a_user_is_known_or_refused() {
+        let users =
+            Users { own: 1000, allowed: vec![LocalUser { uid: 1001, roles: ControlRole::Read.into() }] };
         let access = Access::new(Clients::Users(users), ConsoleSessions::new(0));
         let client = |uid| access.client(Peer::User { uid }, &Method::GET, &HeaderMap::new(), Instant::now());
-        assert_eq!(client(1001).map(|client| client.actor.who).ok().as_deref(), Some("uid:1001"));
+        let known = client(1001).ok().expect("the user is named");
+        assert_eq!((&*known.actor.who, known.actor.roles.as_deref()), ("uid:1001", Some("read")));
         let refusal = client(1003).err().expect("another user is refused");
         assert_eq!(refusal.status, StatusCode::FORBIDDEN);
         assert!(refusal.why.contains("the user 1003 may not use this control API"), "{}", refusal.why);
     }
 
     #[test]
+    fn an_expired_token_says_so_and_causes_no_delay() {
+        let access = with_tokens("expired", &format!("old admin {RIGHT} 2020-02-01T03:04:05Z"));
+        let now = Instant::now();
+        for _ in 0..8 {
+            let refused = access.client(peer("10.0.0.1:1"), &Method::GET, &with_token(RIGHT), now);
+            let refusal = refused.err().expect("it has expired");
+            assert_eq!(refusal.status, StatusCode::UNAUTHORIZED);
+            assert!(
+                refusal.why.starts_with("the token old expired at 2020-02-01T03:04:05Z"),
+                "{}",
+                refusal.why
+            );
+            let refusal = access.log_in(peer("10.0.0.1:1"), RIGHT, now).expect_err("it has expired");
+            assert!(refusal.why.starts_with("the token old expired"), "{}", refusal.why);
+        }
+        let noted = access.expiries.get().expect("they are noted").tokens();
+        assert_eq!((&*noted[0].name, noted[0].expires), ("old", 1_580_526_245));
+    }
+
+    #[test]
+    fn a_session_of_the_console_has_the_roles_of_its_token_and_ends_with_it() {
+        let access = with_tokens("console", &format!("ann admin {RIGHT}"));
+        let now = Instant::now();
+        let token = access.log_in(peer("127.0.0.1:1"), RIGHT, now).expect("it is right");
+        let field = access.console.begin(token.digest, false, now).unwrap();
+        let cookie = HeaderMap::from_iter([(COOKIE, field.split(';').next().unwrap().parse().unwrap())]);
+        let roles = || {
+            let client = access.client(peer("127.0.0.1:1"), &Method::GET, &cookie, now);
+            client.map(|client| client.roles.to_string()).map_err(|refusal| refusal.why)
+        };
+        assert_eq!(roles().as_deref(), Ok("admin"));
+        access.replace(tokens("console-less", &format!("ann read {RIGHT}")));
+        assert_eq!(roles().as_deref(), Ok("read"));
+        access.replace(tokens("console-old", &format!("ann read {RIGHT} 2020-02-01")));
+        assert!(roles().is_err_and(|why| why.starts_with("the token ann expired")));
+        access.replace(tokens("console-gone", "ann admin another-token-of-ann"));
+        assert!(roles().is_err_and(|why| why.contains("is gone")));
+    }
+
+    #[test]
+    fn the_console_is_for_those_who_may_read() {
+        let access = with_tokens("push", &format!("game push {RIGHT}"));
+        let refusal =
+            access.log_in(peer("127.0.0.1:1"), RIGHT, Instant::now()).expect_err("it may only push");
+        assert_eq!(refusal.why, "this needs the role `read`, and the client has only `push`");
+    }
+
+    #[test]
     fn an_address_with_wrong_tokens_waits_and_no_other_does() {
-        let (access, now) = (over_tcp(), Instant::now());
+        let (access, now) = (with_tokens("delays", &format!("ann read {RIGHT}")), Instant::now());
         let (hostile, honest) = (peer("10.0.0.1:1"), peer("10.0.0.2:1"));
         let tried: Vec<_> = (0..6).map(|_| status(&access, hostile, "wrong-wrong-wrong", now)).collect();
         assert_eq!(tried, [401, 401, 401, 401, 429, 429]);
@@ -310,7 +408,7 @@ mod tests {
 
     #[test]
     fn nobody_on_this_machine_locks_the_others_out() {
-        let (access, now) = (over_tcp(), Instant::now());
+        let (access, now) = (with_tokens("loopback", &format!("ann read {RIGHT}")), Instant::now());
         let tried: Vec<_> =
             (0..6).map(|_| status(&access, peer("127.0.0.1:1"), "wrong-wrong-wrong", now)).collect();
         assert_eq!(tried, [401, 401, 401, 401, 429, 429]);

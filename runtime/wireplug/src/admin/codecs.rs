@@ -57,6 +57,8 @@ pub(super) type Asked<T> = Result<Query<T>, QueryRejection>;
 
 /// A kind of request.
 struct Route {
+    /// The least role that the request needs. What it asks for may need more:
+    /// [`Client::needs`].
     role: ControlRole,
     /// The name of the change in the audit log. `None` if the request changes nothing.
     change: Option<&'static str>,
@@ -66,9 +68,9 @@ struct Route {
 
 /// All requests, each with the role that it needs.
 fn table() -> [Route; 26] {
-    let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
-    let changes =
-        |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
+    use ControlRole::{Admin, Read, Swap, Trial};
+    let reads = |path, handler| Route { role: Read, change: None, path, handler };
+    let changes = |role, change, path, handler| Route { role, change: Some(change), path, handler };
     [
         reads("/nodes", get(status)),
         reads("/events", get(events::list)),
@@ -76,26 +78,29 @@ fn table() -> [Route; 26] {
         reads("/stats", get(stats::stats)),
         reads("/codecs", get(list)),
         reads("/codecs/{name}", get(show)),
-        changes("upload", "/codecs/{name}", put(upload)),
-        changes("promote", "/codecs/{name}/promote", post(promote)),
-        changes("rollback", "/codecs/{name}/rollback", post(roll_back)),
-        changes("reload", "/codecs/{name}/reload", post(reload)),
-        changes("end-trial", "/codecs/{name}/trial", delete(end_trial)),
+        // A swap, and a trial that is forced, need `swap`.
+        changes(Trial, "upload", "/codecs/{name}", put(upload)),
+        changes(Swap, "promote", "/codecs/{name}/promote", post(promote)),
+        changes(Swap, "rollback", "/codecs/{name}/rollback", post(roll_back)),
+        changes(Swap, "reload", "/codecs/{name}/reload", post(reload)),
+        changes(Trial, "end-trial", "/codecs/{name}/trial", delete(end_trial)),
         reads("/rollouts/{name}", get(rollouts::show)),
-        changes("rollout", "/rollouts/{name}", post(rollouts::begin)),
-        changes("take-back", "/rollouts/{name}", delete(rollouts::take_back)),
-        changes("reload-config", "/reload", post(reload_config)),
-        changes("drain", "/drain", post(drain::drain)),
-        changes("upgrade", "/upgrade", post(upgrade::upgrade)),
+        changes(Swap, "rollout", "/rollouts/{name}", post(rollouts::begin)),
+        changes(Swap, "take-back", "/rollouts/{name}", delete(rollouts::take_back)),
+        // All but a dry run needs `admin`.
+        changes(Trial, "reload-config", "/reload", post(reload_config)),
+        changes(Admin, "drain", "/drain", post(drain::drain)),
+        changes(Admin, "upgrade", "/upgrade", post(upgrade::upgrade)),
         reads("/sessions", get(sessions::list)),
         reads("/sessions/{id}", get(sessions::show)),
+        // With a mask, test vectors need `admin`.
         reads("/sessions/{id}/recent.vectors", get(trace::recent)),
         reads("/trace", get(trace::live)),
         reads("/trace/vectors", get(trace::vectors)),
         reads("/faults", get(trace::faults)),
         reads("/faults/{file}", get(trace::fault)),
-        changes("kick", "/sessions", delete(sessions::kick_many)),
-        changes("kick", "/sessions/{id}", delete(sessions::kick_one)),
+        changes(Admin, "kick", "/sessions", delete(sessions::kick_many)),
+        changes(Admin, "kick", "/sessions/{id}", delete(sessions::kick_one)),
     ]
 }
 
@@ -134,11 +139,7 @@ async fn authorize(
     request: Request,
     next: Next,
 ) -> Response {
-    if client.role.includes(role) {
-        return next.run(request).await;
-    }
-    let (has, needs) = (client.role.name(), role.name());
-    let why = format!("this needs the role `{needs}`, and the client has the role `{has}`");
+    let Err(refusal) = client.needs(role) else { return next.run(request).await };
     if let Some(change) = change {
         let name = name.map(|Path(name)| name).unwrap_or_default();
         let record = match change {
@@ -153,9 +154,9 @@ async fn authorize(
             }
             _ => Record::new(client.actor, change, &name),
         };
-        audit.write(record.ended(Outcome::Refused, Some(why.clone())));
+        audit.write(record.ended(Outcome::Refused, Some(refusal.why.clone())));
     }
-    Refusal::new(StatusCode::FORBIDDEN, why).into_response()
+    refusal.into_response()
 }
 
 /// The query of a `promote` request.
@@ -244,6 +245,10 @@ async fn upload(
             Purpose::Trial(..) => "trial",
         });
     });
+    // A forced trial lifts the refusal of a component for swaps too.
+    if upload.force || matches!(purpose, Purpose::Swap(_)) {
+        change.checked(client.needs(ControlRole::Swap))?;
+    }
     let read = api.uploads.read(body).await;
     let (component, permit) = change.checked(read)?;
     let digest = Digest::of(&component);
@@ -349,6 +354,9 @@ async fn reload_config(
 ) -> Answer<ReloadReport> {
     let mut change = api.change(&client, "reload-config", "");
     let Reload { dry_run } = change.checked(given(asked))?;
+    if !dry_run {
+        change.checked(client.needs(ControlRole::Admin))?;
+    }
     if !dry_run && !text.is_empty() {
         let why = "a reload reads the server's own file: a configuration in the body goes with dry-run=true";
         return change.checked(Err(bad_request(why)));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Source;
-use crate::config::ControlRole;
+use crate::config::{ControlRole, ControlRoles};
 
 /// The most connections at a time. Each carries one request.
 const MAX_CONNECTIONS: usize = 64;
@@ -92,11 +92,11 @@ impl Table {
 }
 
 impl Place {
-    /// Notes the role of the client, which has been authenticated.
-    pub(super) fn known(&self, role: ControlRole) {
-        let standing = match role {
-            ControlRole::Read => Standing::Reader,
-            ControlRole::Change => Standing::Changer,
+    /// Notes the roles of the client, which has been authenticated.
+    pub(super) fn known(&self, roles: &ControlRoles) {
+        let standing = match *roles == ControlRole::Read.into() {
+            true => Standing::Reader,
+            false => Standing::Changer,
         };
         if let Some(open) = lock(&self.table).open.get_mut(&self.number) {
             open.standing = standing;
@@ -143,18 +143,18 @@ mod tests {
     fn unknown_clients_go_first_and_those_that_may_change_stay() {
         let connections = Connections::default();
         let changer = open(&connections, 1).unwrap();
-        changer.known(ControlRole::Change);
+        changer.known(&ControlRole::Swap.into());
         let reader = open(&connections, 1).unwrap();
-        reader.known(ControlRole::Read);
+        reader.known(&ControlRole::Read.into());
         let unknown: Vec<_> = (2..MAX_PER_SOURCE).map(|_| open(&connections, 1).unwrap()).collect();
         // Each new connection takes the place of an unknown one, the oldest first. The last takes
         // the place of the reader.
         let mut late: Vec<_> = (0..unknown.len()).map(|_| open(&connections, 1).unwrap()).collect();
         assert!(unknown.iter().all(is_closed) && !is_closed(&reader));
-        late.iter().for_each(|place| place.known(ControlRole::Change));
+        late.iter().for_each(|place| place.known(&ControlRole::Swap.into()));
         late.push(open(&connections, 1).unwrap());
         assert!(is_closed(&reader) && !is_closed(&changer));
-        late.iter().for_each(|place| place.known(ControlRole::Change));
+        late.iter().for_each(|place| place.known(&ControlRole::Swap.into()));
         assert!(open(&connections, 1).is_none(), "all places of this source are taken for good");
         assert!(open(&connections, 2).is_some());
         drop(changer);
@@ -168,7 +168,7 @@ mod tests {
             (0..MAX_CONNECTIONS as u32).map(|number| open(&connections, number / 4).unwrap()).collect();
         let honest = open(&connections, 1000).unwrap();
         assert!(is_closed(&silent[0]) && silent.iter().filter(|place| is_closed(place)).count() == 1);
-        honest.known(ControlRole::Change);
+        honest.known(&ControlRole::Swap.into());
         let flood: Vec<_> = (0..500).map(|number| open(&connections, 2000 + number).unwrap()).collect();
         assert!(!is_closed(&honest));
         assert_eq!(flood.iter().filter(|place| !is_closed(place)).count(), MAX_CONNECTIONS - 1);

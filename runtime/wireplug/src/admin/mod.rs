@@ -10,22 +10,22 @@
 //! | `GET /stats` | read | the counts since the start, and times: one JSON object |
 //! | `GET /codecs` | read | reports all slots: a list of [`SlotStatus`](crate::slot::SlotStatus) |
 //! | `GET /codecs/NAME` | read | reports one slot |
-//! | `PUT /codecs/NAME` | change | swaps to the component in the body, with the options of the current generation: a [`SwapReport`](crate::slot::SwapReport). `?sessions=handoff`, `drain` or `close` says what happens to live sessions |
-//! | `PUT /codecs/NAME?trial=shadow&share=0.1` | change | tries the component, `shadow` or `canary`, on a share of the sessions: a [`Candidate`] |
-//! | `POST /codecs/NAME/promote` | change | makes the candidate current, `?sessions=` as above: a `SwapReport` |
-//! | `DELETE /codecs/NAME/trial` | change | ends the trial: the [`Candidate`] that was on trial |
-//! | `POST /codecs/NAME/rollback` | change | goes back to the generation before: a `SwapReport` |
-//! | `POST /codecs/NAME/reload` | change | reads the slot's own file again: a `SwapReport`, or `null` if that version is already current |
-//! | `POST /rollouts/NAME` | change | begins a rollout of a version over all nodes; the body is a [`RolloutPlan`](crate::rollout::RolloutPlan): a [`Rollout`](crate::rollout::Rollout) |
+//! | `PUT /codecs/NAME` | swap | swaps to the component in the body, with the options of the current generation: a [`SwapReport`](crate::slot::SwapReport). `?sessions=handoff`, `drain` or `close` says what happens to live sessions |
+//! | `PUT /codecs/NAME?trial=shadow&share=0.1` | trial | tries the component, `shadow` or `canary`, on a share of the sessions: a [`Candidate`] |
+//! | `POST /codecs/NAME/promote` | swap | makes the candidate current, `?sessions=` as above: a `SwapReport` |
+//! | `DELETE /codecs/NAME/trial` | trial | ends the trial: the [`Candidate`] that was on trial |
+//! | `POST /codecs/NAME/rollback` | swap | goes back to the generation before: a `SwapReport` |
+//! | `POST /codecs/NAME/reload` | swap | reads the slot's own file again: a `SwapReport`, or `null` if that version is already current |
+//! | `POST /rollouts/NAME` | swap | begins a rollout of a version over all nodes; the body is a [`RolloutPlan`](crate::rollout::RolloutPlan): a [`Rollout`](crate::rollout::Rollout) |
 //! | `GET /rollouts/NAME` | read | reports the last rollout of a codec: a `Rollout`, or `null` |
-//! | `DELETE /rollouts/NAME` | change | takes the running rollout of a codec back on all nodes: a `Rollout` |
-//! | `POST /reload` | change | reads the configuration file again and applies it, as [`RunningServer::reload`] does: a [`ReloadReport`](crate::ReloadReport). `?dry-run=true` applies nothing and reports what would change; the body may then hold another configuration |
-//! | `POST /drain` | change | makes `/readyz` red, waits for the time of `?wait=5s`, accepts no more clients and closes the sessions, as [`RunningServer::drain`] does: a [`DrainReport`](crate::DrainReport). `exit=true` ends the program then |
-//! | `POST /upgrade` | change | upgrades the server to the program that is installed where its own was, or over the Unix socket to `?program=PATH`, as [`RunningServer::upgrade`] does: an [`UpgradeReport`](crate::upgrade::UpgradeReport) |
+//! | `DELETE /rollouts/NAME` | swap | takes the running rollout of a codec back on all nodes: a `Rollout` |
+//! | `POST /reload` | admin | reads the configuration file again and applies it, as [`RunningServer::reload`] does: a [`ReloadReport`](crate::ReloadReport). `?dry-run=true` applies nothing, reports what would change, and needs only the role `trial`; the body may then hold another configuration |
+//! | `POST /drain` | admin | makes `/readyz` red, waits for the time of `?wait=5s`, accepts no more clients and closes the sessions, as [`RunningServer::drain`] does: a [`DrainReport`](crate::DrainReport). `exit=true` ends the program then |
+//! | `POST /upgrade` | admin | upgrades the server to the program that is installed where its own was, or over the Unix socket to `?program=PATH`, as [`RunningServer::upgrade`] does: an [`UpgradeReport`](crate::upgrade::UpgradeReport) |
 //! | `GET /sessions` | read | lists the sessions of this node by pages: a [`SessionPage`](crate::status::SessionPage). `?user=`, `address=`, `codec=`, `generation=`, `listener=`, `group=`, `state=` and `idle-over=5m` select sessions, `limit=` sets the size of a page, and `after=` its beginning |
 //! | `GET /sessions/ID` | read | reports one session in full: a [`SessionDetails`](crate::status::SessionDetails) |
-//! | `DELETE /sessions/ID` | change | kicks one session: a [`Kicked`]. `?reason=` is for the client and the log |
-//! | `DELETE /sessions?user=NAME` | change | kicks the sessions of a user, or with `?address=IP` those of an address, of this node |
+//! | `DELETE /sessions/ID` | admin | kicks one session: a [`Kicked`]. `?reason=` is for the client and the log |
+//! | `DELETE /sessions?user=NAME` | admin | kicks the sessions of a user, or with `?address=IP` those of an address, of this node |
 //! | `GET /trace?session=ID` | read | streams what passes on one session, or with `user=` or `address=` on several, as lines of JSON. `duration=5m` ends it |
 //! | `GET /trace/vectors?session=ID` | read | streams one session as test vectors, with the same query |
 //! | `GET /sessions/ID/recent.vectors` | read | returns the last packets of a session as test vectors |
@@ -33,15 +33,17 @@
 //! | `GET /faults/N.vectors` | read | returns the last packets before a fault as test vectors |
 //! | `GET /console/` | none | the console in the browser; `POST /console/login` and `/console/logout` begin and end a session there, and `GET /console/session` says who is logged in |
 //!
-//! Test vectors hold what the mask of traces hides, so with a mask they need the role `change`.
+//! [`ControlRole`](crate::config::ControlRole) says which role includes which. Test vectors hold
+//! what the mask of traces hides, so with a mask they need the role `admin`.
 //!
-//! `PUT` takes `force=true`, which admits a component that was rolled back before. Answers are
-//! JSON. The answer to a refused request is `{"error": "..."}` with one of these statuses:
+//! `PUT` takes `force=true`, which admits a component that was rolled back before; it needs the
+//! role `swap`. Answers are JSON. The answer to a refused request is `{"error": "..."}` with one of
+//! these statuses:
 //!
 //! - 400: the request makes no sense.
-//! - 401: the token is missing or wrong.
-//! - 403: the user may not connect, the role is too low, or the client is a browser that does not
-//!   show the console.
+//! - 401: the token is missing or wrong, or has expired.
+//! - 403: the user may not connect, the client does not have the role, or it is a browser that does
+//!   not show the console.
 //! - 404: there is no such codec, or no such session.
 //! - 408, 413, 503: the upload is too slow or too large, or there are too many uploads.
 //! - 409: the state of the slot does not allow the change.
@@ -62,8 +64,11 @@
 //! | `folder` | the folder of the default socket and of generated tokens |
 //! | `peer` | the other end of a connection |
 //! | `connections` | limits the connections, and chooses which one is closed for another |
-//! | `access` | who may use the API, and with which role |
-//! | `token` | tokens, from files and generated |
+//! | `access` | who may use the API, and with which roles |
+//! | `clients` | the clients that the API knows |
+//! | `reread` | reads the tokens again at a reload |
+//! | `token` | the tokens of a file |
+//! | `generated` | a token that is generated into a file |
 //! | `backoff` | delays after wrong tokens |
 //! | `console` | the console: its page, and who is logged in |
 //! | `codecs` | the requests, the roles that they need, and what those about codecs do |
@@ -83,6 +88,7 @@
 mod access;
 mod backoff;
 mod change;
+mod clients;
 mod codecs;
 mod connections;
 mod console;
@@ -90,10 +96,12 @@ mod drain;
 mod error;
 mod events;
 mod folder;
+mod generated;
 mod health;
 mod listener;
 mod peer;
 mod refusal;
+mod reread;
 mod rollouts;
 mod sessions;
 mod stats;
@@ -119,19 +127,21 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::access::{Access, Clients, Users};
+pub(crate) use self::access::Access;
+use self::clients::{Clients, Remote, Users};
 pub use self::codecs::Candidate;
 use self::connections::{Connections, Place};
 use self::console::ConsoleSessions;
 pub use self::error::{ControlError, FolderError};
 pub use self::folder::RuntimeFolder;
+use self::generated::GeneratedFile;
 pub use self::health::HealthListener;
 use self::listener::{Listener, Stream};
 use self::peer::Peer;
+pub(crate) use self::reread::Reread;
 pub use self::sessions::Kicked;
-use self::token::{GeneratedFile, Token};
 use crate::audit::FileWriter;
-use crate::config::{ControlAddress, ControlConfig, ControlRole};
+use crate::config::{ControlAddress, ControlConfig};
 use crate::server::{InheritedSocket, InheritedSockets, RunningServer};
 use crate::session_trace::Mask;
 use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, SpareDescriptor, is_out_of_descriptors};
@@ -152,10 +162,6 @@ fn has_effect(config: &ControlConfig) -> Result<(), ControlError> {
         Some(&(key, why)) => Err(ControlError::Key { key, why }),
         None => Ok(()),
     }
-}
-
-fn tokens(file: &Path, role: ControlRole) -> Result<Vec<Token>, ControlError> {
-    Token::read(file, role).map_err(|error| ControlError::Tokens(error.into()))
 }
 
 /// What requests and the control API tell each other.
@@ -218,18 +224,14 @@ impl ControlHandle {
 }
 
 impl ControlApi {
-    /// Reads the files of tokens as [`ControlApi::bind`] does, and changes nothing. Paths in the
+    /// Reads the file of tokens as [`ControlApi::bind`] does, and changes nothing. Paths in the
     /// configuration are relative to `directory`.
     ///
     /// # Errors
-    /// Returns an error if `bind` would refuse a key or a file of tokens.
+    /// Returns an error if `bind` would refuse a key or the file of tokens.
     pub fn check(config: &ControlConfig, directory: &Path) -> Result<(), ControlError> {
         has_effect(config)?;
-        let files = [(&config.token_file, ControlRole::Change), (&config.read_token_file, ControlRole::Read)];
-        for (file, role) in files {
-            file.as_ref().map(|file| tokens(&directory.join(file), role)).transpose()?;
-        }
-        Ok(())
+        Remote::read(config, directory).map(drop)
     }
 
     /// Binds the address, reads the tokens or generates one, and opens the audit log. Paths in the
@@ -237,8 +239,8 @@ impl ControlApi {
     ///
     /// # Errors
     /// Returns an error if the address is in use, a key has no effect with this `listen`, the audit
-    /// log cannot be opened, or a file of tokens cannot be read, can be read by other users, or has
-    /// invalid content.
+    /// log cannot be opened, or the file of tokens cannot be read, can be read by other users, or
+    /// has invalid content.
     pub async fn bind(config: &ControlConfig, directory: &Path) -> Result<Self, ControlError> {
         Self::bind_with(config, directory, &mut InheritedSockets::default()).await
     }
@@ -265,8 +267,8 @@ impl ControlApi {
                 Clients::Users(Users { own: folder::own_uid(), allowed: config.allow.clone() })
             }
             ControlAddress::Http(address) => {
-                let mut known = match &config.token_file {
-                    Some(file) => tokens(&in_directory(file), ControlRole::Change)?,
+                let known = match Remote::read(config, directory)? {
+                    Some(known) => known,
                     None => {
                         let file = RuntimeFolder::create()
                             .map_err(|source| ControlError::Folder {
@@ -281,13 +283,10 @@ impl ControlApi {
                                 .map_err(|error| ControlError::Tokens(error.into()))?,
                         };
                         token = Some(file);
-                        vec![generated]
+                        Remote::generated(generated)
                     }
                 };
-                if let Some(file) = &config.read_token_file {
-                    known.extend(tokens(&in_directory(file), ControlRole::Read)?);
-                }
-                Clients::Tokens(known)
+                Clients::Remote(known)
             }
         };
         let port = match listener.address() {
@@ -337,6 +336,9 @@ impl ControlApi {
             server.parts().audit.append_to(file);
         }
         server.parts().events.begin();
+        access.note_expiries(server.nodes().expiries().clone());
+        // A second control API of one server would not be read again.
+        let _ = server.parts().control.set(Arc::clone(&access));
         let end = CancellationToken::new();
         let (upgraded, left) = (server.parts().moved_away.clone(), CancellationToken::new());
         let marks = Marks { end: end.clone(), left: left.clone() };

@@ -173,10 +173,10 @@ async fn text(mut change: Change, vectors: Result<String, Refusal>) -> Result<Re
 
 /// Checks that a client may get packets whose fields are not hidden.
 fn may_see_all(api: &Api, client: &Client) -> Result<(), Refusal> {
-    if api.mask.is_empty() || client.role.includes(ControlRole::Change) {
+    if api.mask.is_empty() || client.roles.includes(ControlRole::Admin) {
         return Ok(());
     }
-    let why = "test vectors hold what `trace-mask` of [control] hides: this needs the role `change`";
+    let why = "test vectors hold what `trace-mask` of [control] hides: this needs the role `admin`";
     Err(Refusal::new(StatusCode::FORBIDDEN, why))
 }
 

@@ -33,8 +33,8 @@ pub(super) async fn upgrade(
     let Wanted { program } = change.checked(given(asked))?;
     let is_own = |uid| uid == 0 || uid == folder::own_uid();
     if program.is_some() && !matches!(peer, Peer::User { uid } if is_own(uid)) {
-        // A program runs with all rights of the server. Whoever may change codecs, which run in
-        // sandboxes, need not have these rights.
+        // A program runs with all rights of the server. Whoever operates the server over the
+        // network need not have these rights.
         let why = "only the server's own user and root may name a program, over the Unix socket of the control API: \
                    install the program where the server's own is, and upgrade without a name";
         return change.checked(Err(Refusal::new(StatusCode::FORBIDDEN, why)));

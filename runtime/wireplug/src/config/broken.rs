@@ -32,7 +32,7 @@ fn whole() -> Value {
         "server": {},
         "compile": { "bounds": {} },
         "trust": { "require": true, "keys": { "NAME": { "file": "Cargo.toml" } } },
-        "control": { "listen": "unix:///run/control.sock", "allow": [{ "uid": 1, "role": "read" }] },
+        "control": { "listen": "unix:///run/control.sock", "allow": [{ "uid": 1, "roles": ["read"] }] },
         "health": { "listen": "127.0.0.1:9100" },
         "nats": { "servers": ["nats://127.0.0.1:4222"], "user": "ann", "password-file": "Cargo.toml" },
         "services": { "NAME": {

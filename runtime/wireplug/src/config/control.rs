@@ -8,10 +8,11 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::roles::{ControlRole, ControlRoles};
 use wireplug_base::units;
 
-/// The control API, over HTTP. It lists, swaps, tries and rolls back codecs. Clients with the role
-/// `change` can replace the codecs.
+/// The control API, over HTTP. It shows what the server does; lists, swaps, tries and rolls back
+/// codecs; and operates the server. What a client may do depends on its roles.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -21,30 +22,29 @@ pub struct ControlConfig {
     /// socket `wireplug/control.sock` in `$XDG_RUNTIME_DIR`. Without this variable, it listens on
     /// `wireplug-UID/control.sock` in the folder of temporary files. The commands look in the same
     /// places. On a Unix socket, the kernel tells the server the user of the client. Root and the
-    /// server's own user have the role `change`. All other users are refused unless `allow` names
+    /// server's own user have the role `admin`. All other users are refused unless `allow` names
     /// them. Over TCP, each request needs a token, also on loopback. The control API has no TLS.
     /// Use a tunnel or a proxy with TLS to carry it over networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "units::ControlAddress")]
     pub listen: Option<ControlAddress>,
-    /// Other users of this machine who may connect to the Unix socket, each with a role:
-    /// `allow = [{ uid = 1001, role = "read" }]`. This key needs `listen`, because only the
+    /// Other users of this machine who may connect to the Unix socket, each with their roles:
+    /// `allow = [{ uid = 1001, roles = ["read"] }]`. This key needs `listen`, because only the
     /// server's user can enter the folder of the default socket.
     #[serde(default)]
     pub allow: Vec<LocalUser>,
-    /// A file with the tokens of clients over TCP that have the role `change`; a path relative to
-    /// the configuration file. Each line is a token of at least 16 ASCII characters, or a name and
-    /// a token. The name appears in the audit log. Other users must not be able to read the file.
-    /// The server reads it at the start. Without this key, each start generates a token in a file
-    /// of mode 0600, and prints the path of this file. The commands find the token there.
+    /// A file with the tokens of clients over TCP; a path relative to the configuration file. Each
+    /// line is `NAME ROLES TOKEN`, or `NAME ROLES TOKEN EXPIRES`. The name appears in the audit
+    /// log. The roles have commas between them, such as `read,push`. The token has at least 16
+    /// ASCII characters; `sha256:` and the SHA-256 of a token in hexadecimal may stand in its
+    /// place. A token expires at a time such as `2027-01-31T06:00:00Z`, or at the beginning of a
+    /// day such as `2027-01-31`, both in UTC. Lines that begin with `#` are comments. Other users
+    /// must not be able to read the file. The server reads it at the start and at each reload.
+    /// Without this key, each start generates a token with the role `admin` in a file of mode 0600,
+    /// and prints the path of this file. The commands find the token there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub token_file: Option<PathBuf>,
-    /// The same for clients over TCP that have the role `read`. They list nodes and codecs, and
-    /// change nothing. Without this key, there are no clients with this role over TCP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "PathBuf")]
-    pub read_token_file: Option<PathBuf>,
     /// A file for the audit log; a path relative to the configuration file. The server appends one
     /// line of JSON for each change: who changed which codec, when, from which digest to which, the
     /// keys that have signed it, whether it was forced, and the outcome. The server creates the
@@ -62,49 +62,21 @@ pub struct ControlConfig {
     /// `trace-mask = ["password", "token"]`. The values are hidden wherever such a field lies in a
     /// packet, if the protocol carries JSON as text. Packets that are saved as test vectors are
     /// complete, because they would not replay otherwise; with this key, only clients with the role
-    /// `change` get them.
+    /// `admin` get them.
     #[serde(default)]
     pub trace_mask: Vec<String>,
 }
 
 /// A user of this machine who may connect to the control API's Unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LocalUser {
     /// The number of the user, as `id -u` prints it.
     #[schemars(range(max = 4_294_967_294_u32))]
     pub uid: u32,
     /// What this user may do.
-    pub role: ControlRole,
-}
-
-/// The rights of a client of the control API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum ControlRole {
-    /// List nodes and codecs.
-    Read,
-    /// Everything: also swap, try, promote, roll back and reload codecs.
-    Change,
-}
-
-impl ControlRole {
-    /// Returns whether a client with this role may do what the role `needed` may do.
-    pub fn includes(self, needed: Self) -> bool {
-        match self {
-            Self::Change => true,
-            Self::Read => needed == Self::Read,
-        }
-    }
-
-    /// Returns the name of the role in a configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Change => "change",
-        }
-    }
+    #[schemars(with = "Vec<ControlRole>", length(min = 1))]
+    pub roles: ControlRoles,
 }
 
 /// The address of a control API.
@@ -174,7 +146,6 @@ impl Default for ControlConfig {
             listen: None,
             allow: Vec::new(),
             token_file: None,
-            read_token_file: None,
             audit_log: None,
             max_upload: max_upload(),
             trace_mask: Vec::new(),
@@ -207,14 +178,12 @@ impl ControlConfig {
                  that they can enter, such as unix:///run/wireplug/control.sock",
             ));
         }
-        for (key, file) in [("token-file", &self.token_file), ("read-token-file", &self.read_token_file)] {
-            if file.is_some() && !is_tcp {
-                found.push((
-                    key,
-                    "tokens are for TCP; on a Unix socket the kernel tells the client's user: leave this key out, \
-                     or set `listen` to http://IP:PORT",
-                ));
-            }
+        if self.token_file.is_some() && !is_tcp {
+            found.push((
+                "token-file",
+                "tokens are for TCP; on a Unix socket the kernel tells the client's user: leave this key out, \
+                 or set `listen` to http://IP:PORT",
+            ));
         }
         found
     }
@@ -241,12 +210,5 @@ mod tests {
         for text in bad {
             assert!(text.parse::<ControlAddress>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_role_includes_itself_and_change_includes_all() {
-        use ControlRole::{Change, Read};
-        assert!(Change.includes(Read) && Change.includes(Change) && Read.includes(Read));
-        assert!(!Read.includes(Change));
     }
 }

@@ -97,6 +97,9 @@ fn allowed(schema: &Schema, value: &Value) -> String {
     match target["type"].as_str() {
         Some("array") if target["items"]["$ref"] == "#/$defs/Network" => "list of networks".to_owned(),
         Some("array") if schema.resolved(&target["items"])["type"] == "string" => "list of texts".to_owned(),
+        Some("array") if schema.resolved(&target["items"])["oneOf"].is_array() => {
+            format!("list of<br>{}", allowed(schema, &target["items"]))
+        }
         // A time or a size: the words before the colon. The rules for writing it follow.
         Some("string") if value["$ref"].is_string() => {
             let description = schema.text(target, "description");

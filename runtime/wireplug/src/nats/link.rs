@@ -302,7 +302,7 @@ async fn look_at_certificates(config: NatsConfig, certificates: Certificates) {
             // An error in a file is reported where the file is used.
             let expiry = |(key, file): (&'static str, PathBuf)| {
                 let expires = certificates::earliest(&file).ok()??;
-                Some(Expiry { key, file, expires })
+                Some(Expiry { key, file, token: None, expires })
             };
             files.filter_map(expiry).collect()
         });

@@ -19,7 +19,7 @@ use crate::config::{ServiceConfig, SessionsPerUser};
 use crate::rollout::{RolloutReport, Rollouts};
 use crate::session::{RemoteSessions, SessionObserver};
 use crate::slot::{Slot, SlotStatus};
-use wireplug_connectors::certificates::{CertificateStatus, Certificates};
+use wireplug_connectors::certificates::{CertificateStatus, Certificates, TokenStatus};
 use wireplug_wasm::{CompileJob, Compiler};
 
 /// The state of a node.
@@ -45,6 +45,9 @@ pub struct NodeStatus {
     /// The certificates that the node uses, each with the time at which it expires.
     #[serde(default)]
     pub certificates: Vec<CertificateStatus>,
+    /// The tokens of the node's control API that expire.
+    #[serde(default)]
+    pub tokens: Vec<TokenStatus>,
     /// The node's codec slots.
     pub codecs: Vec<SlotStatus>,
     /// The components that the node is compiling and those that wait to be compiled, in the order
@@ -126,6 +129,12 @@ impl Nodes {
         &self.services
     }
 
+    /// Returns the times at which certificates and tokens expire.
+    #[cfg(feature = "control")]
+    pub(crate) fn expiries(&self) -> &Certificates {
+        &self.own.certificates
+    }
+
     /// Leaves the other nodes, and waits until the task has ended.
     pub(super) async fn leave(&self) {
         self.stop.cancel();
@@ -159,6 +168,7 @@ impl Own {
             awake: server.as_deref().map(|server| server.awake.status()).unwrap_or_default(),
             nats: member.map(Member::status),
             certificates: self.certificates.status(),
+            tokens: self.certificates.tokens(),
             codecs: self.slots.all().iter().map(Slot::status).collect(),
             compiling: self.compiler.jobs(),
             rollouts: self.rollouts.as_ref().map(|rollouts| rollouts.reports()).unwrap_or_default(),

@@ -11,6 +11,8 @@ use super::listener::DefaultCodecs;
 use super::listeners::Common;
 use super::slots::Slots;
 use super::{RunningServer, StartError};
+#[cfg(feature = "control")]
+use crate::admin::ControlError;
 use crate::audit::{Actor, Outcome, Record};
 use crate::config::{Change, Config, Effect, Problems};
 use crate::slot::{SwapError, SwapReport};
@@ -79,6 +81,10 @@ pub enum ReloadError {
     /// A listener or a codec cannot start, or the connector of a listener refuses its new options.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The file of the control API's tokens cannot be used.
+    #[cfg(feature = "control")]
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// A codec cannot be replaced.
     #[error("the codec {codec} cannot be replaced")]
     Codec {
@@ -96,8 +102,8 @@ impl RunningServer {
     /// more, and their clients stay. New limits and lists of networks apply to open connections
     /// too: a client that `access` refuses now is disconnected. Codecs whose component, options or
     /// `sha256` differ are swapped, also those that were replaced by other means since the start.
-    /// Keys that need a restart are reported and not applied. Paths in the configuration are
-    /// relative to `directory`.
+    /// The tokens of the control API are read again. Keys that need a restart are reported and not
+    /// applied. Paths in the configuration are relative to `directory`.
     ///
     /// Returns when each session is where it belongs. If the future is dropped, the reload still
     /// runs to its end.

@@ -15,6 +15,8 @@ use super::listeners::Listeners;
 use super::reload::Reloading;
 use super::slots::SlotList;
 use super::{Nodes, ServerState};
+#[cfg(feature = "control")]
+use crate::admin::Access;
 use crate::audit::AuditLog;
 #[cfg(feature = "control")]
 use crate::events::Events;
@@ -61,6 +63,9 @@ pub(crate) struct Running {
     pub(crate) audit: Arc<AuditLog>,
     #[cfg(feature = "control")]
     pub(crate) events: Events,
+    /// Who may use the control API, once it serves.
+    #[cfg(feature = "control")]
+    pub(crate) control: OnceLock<Arc<Access>>,
     /// Locked while the configuration changes.
     pub(super) reloading: Mutex<Reloading>,
     /// Cancelled once the server drains or stops, so that no upgrade goes on.

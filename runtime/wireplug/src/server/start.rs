@@ -203,6 +203,8 @@ impl Server {
             audit,
             #[cfg(feature = "control")]
             events,
+            #[cfg(feature = "control")]
+            control: OnceLock::new(),
             reloading,
             drains: CancellationToken::new(),
             settled: CancellationToken::new(),

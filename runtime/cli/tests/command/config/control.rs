@@ -41,14 +41,22 @@ fn keys_of_the_control_api_without_effect_are_refused() {
             "w.toml:10:1: control.token-file: there is no file nowhere",
         ]
     );
-    let allow = "allow = [{ uid = 1001, role = 'read' }]";
+    let allow = "allow = [{ uid = 1001, roles = ['read'] }]";
     let why = control(&format!("listen = '127.0.0.1:1'\n{allow}"));
     assert!(why[0].contains("control.allow: over TCP the server cannot know a client's user"), "{why:?}");
     let why = control(allow);
     assert!(why[0].contains("other users cannot enter the folder of the default socket"), "{why:?}");
-    let why = control("read-token-file = 'w.toml'");
-    assert!(why[0].contains("control.read-token-file: tokens are for TCP"), "{why:?}");
-    let why = control("listen = 'unix:///x/y'\nallow = [{ uid = 1, role = 'write' }]");
-    assert!(why[0].contains("\"write\" is not allowed: it must be \"read\" or \"change\""), "{why:?}");
+    let why = control("token-file = 'w.toml'");
+    assert!(why.iter().any(|why| why.contains("control.token-file: tokens are for TCP")), "{why:?}");
+    let why = control("listen = 'unix:///x/y'\nallow = [{ uid = 1, roles = ['write'] }]");
+    assert!(
+        why[0].contains(
+            "control.allow[0].roles[0]: \"write\" is not allowed: it must be \"read\" or \"push\" or \"trial\" or \"swap\" \
+             or \"admin\""
+        ),
+        "{why:?}"
+    );
+    let why = control("listen = 'unix:///x/y'\nallow = [{ uid = 1, roles = [] }]");
+    assert!(why[0].contains("control.allow[0].roles: at least one is needed"), "{why:?}");
     parse(&format!("{MINIMAL}[control]\nlisten = 'unix:///x/y'\n{allow}"));
 }

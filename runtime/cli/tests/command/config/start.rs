@@ -133,7 +133,7 @@ fn a_check_refuses_what_a_start_refuses() {
         nats("user = 'ann'"),
         format!("{RIGHT}[control]\nlisten = '127.0.0.1:0'\ntoken-file = 'short'"),
         format!("{RIGHT}[control]\nlisten = 'unix:///tmp/no-such-wireplug.sock'\ntoken-file = 'secret'"),
-        format!("{RIGHT}[control]\nallow = [{{ uid = 1, role = 'read' }}]"),
+        format!("{RIGHT}[control]\nallow = [{{ uid = 1, roles = ['read'] }}]"),
     ];
     for (number, text) in broken.iter().enumerate() {
         let file = folder.write(&format!("{number}.toml"), text);

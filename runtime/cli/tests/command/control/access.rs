@@ -1,13 +1,11 @@
-//! Who may use the control API over TCP, and with which role.
+//! Who may use the control API over TCP.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use wireplug_tests::running::Signal;
 
-use super::{Controlled, RUNTIME_FOLDER, configured, error, file, noted, run, secret, text_of};
-
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+use super::{ADMIN, Controlled, RUNTIME_FOLDER, configured, error, file, run, secret, text_of, tokens};
 
 #[test]
 fn browsers_are_refused() {
@@ -45,13 +43,13 @@ fn a_token_is_generated_for_the_owner_alone_and_the_commands_find_it() {
 
 #[test]
 fn a_token_is_asked_of_everybody() {
-    secret("token", format!("ann {TOKEN}\n"));
-    let config = configured("token", "listen = 'http://127.0.0.1:0'\ntoken-file = 'token'");
+    let (file, name) = tokens("everybody");
+    let config = configured("everybody", &format!("listen = 'http://127.0.0.1:0'\ntoken-file = '{name}'"));
     let server = Controlled::with(&[&config]);
     let ask = |headers: &str| server.ask_with("GET", "/codecs", headers, b"");
     assert!(error(ask("Host: localhost\r\n"), 401).contains("a token is needed"));
     // With the token, any host name is accepted. Requests from browsers are still refused.
-    let right = format!("Host: wireplug.example\r\nAuthorization: bearer {TOKEN}\r\n");
+    let right = format!("Host: wireplug.example\r\nAuthorization: bearer {ADMIN}\r\n");
     assert_eq!(ask(&right).0, 200);
     error(ask(&format!("{right}Origin: http://wireplug.example\r\n")), 403);
     for wrong in ["Bearer 0123456789abcdef", "Bearer", "Basic 0123456789abcdef0123456789abcdef"] {
@@ -63,9 +61,11 @@ fn a_token_is_asked_of_everybody() {
     let list = ["codec", "list", "--control", &server.control];
     let why = run(&list).expect_err("there is no token");
     assert!(why.contains("give it with --token-file"), "{why}");
-    let token = text_of(&secret("token", format!("ann {TOKEN}\n"))).to_owned();
-    let listed = run(&[&list[..], &["--token-file", &token]].concat());
-    assert!(listed.expect("the token is right").contains("pomelo"));
+    // The commands take the file of the server, or one with the token alone.
+    for file in [file, secret("everybody-alone.token", ADMIN)] {
+        let listed = run(&[&list[..], &["--token-file", text_of(&file)]].concat());
+        assert!(listed.expect("the token is right").contains("pomelo"));
+    }
 }
 
 #[test]
@@ -80,49 +80,14 @@ fn wrong_tokens_are_delayed_and_a_right_one_is_let_in() {
 }
 
 #[test]
-fn the_role_read_changes_nothing() {
-    secret("change-token", format!("{TOKEN}\n"));
-    secret("read-token", format!("watcher {}\n", TOKEN.replace('0', "f")));
-    let config = configured(
-        "roles",
-        "listen = '127.0.0.1:0'\ntoken-file = 'change-token'\nread-token-file = 'read-token'",
-    );
-    let server = Controlled::with(&[&config]);
-    let read = format!("Host: localhost\r\nAuthorization: Bearer {}\r\n", TOKEN.replace('0', "f"));
-    for path in ["/nodes", "/codecs", "/codecs/pomelo"] {
-        assert_eq!(server.ask_with("GET", path, &read, b"").0, 200, "{path}");
-    }
-    for (method, path, what) in [
-        ("PUT", "/codecs/pomelo", "upload"),
-        ("PUT", "/codecs/pomelo?trial=canary&share=1", "upload"),
-        ("POST", "/codecs/pomelo/promote", "promote"),
-        ("POST", "/codecs/pomelo/rollback", "rollback"),
-        ("POST", "/codecs/pomelo/reload", "reload"),
-        ("DELETE", "/codecs/pomelo/trial", "end-trial"),
-    ] {
-        let why = error(server.ask_with(method, path, &read, &noted("read")), 403);
-        assert_eq!(why, "this needs the role `change`, and the client has the role `read`");
-        let line = server.logged("a change of a codec was refused");
-        assert!(
-            line.contains("who=\"token:watcher\"") && line.contains(&format!("change=\"{what}\"")),
-            "{line}"
-        );
-    }
-    let change = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n");
-    assert_eq!(server.ask_with("PUT", "/codecs/pomelo", &change, &noted("change")).0, 200);
-    let line = server.logged("a codec was changed");
-    assert!(line.contains("who=\"token:line-1\" role=\"change\" address=\"127.0.0.1:"), "{line}");
-}
-
-#[test]
 fn it_does_not_start_where_it_should_not() {
     let listen = ["serve", "--listen", "tcp://127.0.0.1:0", "--control"];
     let server = Controlled::start();
     let why = run(&[&listen[..], &[&server.control]].concat()).expect_err("the port is taken");
     assert!(why.contains(&format!("the control API cannot listen on http://{}: ", server.control)), "{why}");
     for (name, content, mode, wanted) in [
-        ("short", "secret\n", 0o600, "line 1: a token is 16 characters"),
-        ("open", TOKEN, 0o644, "other users can read or write it (mode 644): chmod 600"),
+        ("short", "ann admin secret\n", 0o600, "line 1: a token is 16 characters"),
+        ("open", ADMIN, 0o644, "other users can read or write it (mode 644): chmod 600"),
     ] {
         let path = file(name, content);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("the file is ours");

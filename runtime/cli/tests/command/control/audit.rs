@@ -99,7 +99,7 @@ fn each_change_is_written_with_its_digests() {
         ]
     );
     for line in &lines {
-        assert_eq!((&line["who"], &line["role"]), (&json!("token:generated"), &json!("change")), "{line}");
+        assert_eq!((&line["who"], &line["roles"]), (&json!("token:generated"), &json!("admin")), "{line}");
         assert!(line["address"].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")), "{line}");
         assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
         assert_eq!(line["reason"].is_string(), line["outcome"] == "refused", "{line}");

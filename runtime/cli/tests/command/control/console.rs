@@ -5,10 +5,7 @@ use std::io::{Read as _, Write as _};
 
 use serde_json::{Value, json};
 
-use super::{Controlled, configured, secret};
-
-const CHANGE: &str = "0123456789abcdef0123456789abcdef";
-const READ: &str = "fedcba9876543210fedcba9876543210";
+use super::{ADMIN, Controlled, READER, configured, secret, tokens};
 
 /// An answer, with its headers.
 struct Answer {
@@ -29,13 +26,10 @@ impl Answer {
     }
 }
 
-/// Returns a server with a token of each role.
+/// Returns a server with tokens.
 fn server(name: &str) -> Controlled {
-    let (change, read) = (format!("{name}-change"), format!("{name}-read"));
-    secret(&change, format!("ann {CHANGE}\n"));
-    secret(&read, format!("bob {READ}\n"));
-    let control = format!("listen = '127.0.0.1:0'\ntoken-file = '{change}'\nread-token-file = '{read}'");
-    Controlled::with(&[&configured(name, &control)])
+    let (_, tokens) = tokens(name);
+    Controlled::with(&[&configured(name, &format!("listen = '127.0.0.1:0'\ntoken-file = '{tokens}'"))])
 }
 
 impl Controlled {
@@ -116,19 +110,20 @@ fn the_page_loads_nothing_from_elsewhere() {
 fn a_login_gives_a_cookie_that_no_other_page_can_use() {
     let server = server("console-login");
     server.browse("GET", "/console/session", "", "").refused(401, "nobody is logged in");
-    let answer = server.log_in(CHANGE);
-    assert_eq!((answer.status, &answer.json()["role"]), (200, &json!("change")));
+    let answer = server.log_in(ADMIN);
+    assert_eq!((answer.status, &answer.json()["roles"]), (200, &json!(["admin"])));
     let port = server.control.rsplit(':').next().expect("a port");
     let field = &answer.headers["set-cookie"];
     assert!(field.starts_with(&format!("wireplug-console-{port}=")), "{field}");
     assert!(field.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{field}");
     assert!(server.logged("a browser logged in to the console").contains("who=\"token:ann\""));
 
-    let cookie = server.cookie(CHANGE);
+    let cookie = server.cookie(ADMIN);
     let page = server.own_page();
     assert_eq!(server.browse("GET", "/codecs", &format!("{cookie}{page}"), "").status, 200);
     let who = server.browse("GET", "/console/session", &format!("{cookie}{page}"), "").json();
-    assert_eq!((&who["name"], &who["may-change"]), (&json!("ann"), &json!(true)));
+    let all = json!(["read", "push", "trial", "swap", "admin"]);
+    assert_eq!((&who["name"], &who["may"]), (&json!("ann"), &all));
     // Another port of this machine is the same site, and its pages send the cookie too.
     for elsewhere in [
         "Origin: http://127.0.0.1:1\r\nSec-Fetch-Site: same-site\r\n",
@@ -152,7 +147,7 @@ fn a_login_gives_a_cookie_that_no_other_page_can_use() {
     let change = format!("{cookie}{page}");
     server.browse("POST", "/codecs/pomelo/rollback", &change, "").refused(409, "");
     // The page is no excuse for a token.
-    let token = format!("Authorization: Bearer {CHANGE}\r\n{page}");
+    let token = format!("Authorization: Bearer {ADMIN}\r\n{page}");
     server.browse("GET", "/codecs", &token, "").refused(403, "browsers are refused");
 }
 
@@ -168,7 +163,7 @@ fn a_wrong_token_is_refused_and_delayed() {
         let answer = server.browse("POST", "/console/login", &server.own_page(), body);
         answer.refused(400, "a login is");
     }
-    assert_eq!(server.log_in(CHANGE).status, 200);
+    assert_eq!(server.log_in(ADMIN).status, 200);
     let made_up = format!("Cookie: wireplug-console-1=x; wireplug-console-{}=x\r\n", port(&server));
     server.browse("GET", "/codecs", &made_up, "").refused(401, "log in again");
 }
@@ -176,7 +171,7 @@ fn a_wrong_token_is_refused_and_delayed() {
 #[test]
 fn the_role_of_the_token_is_that_of_the_console() {
     let server = server("console-role");
-    let headers = format!("{}{}", server.cookie(READ), server.own_page());
+    let headers = format!("{}{}", server.cookie(READER), server.own_page());
     assert_eq!(server.browse("GET", "/nodes", &headers, "").status, 200);
     for (method, target) in [
         ("PUT", "/codecs/pomelo"),
@@ -185,16 +180,40 @@ fn the_role_of_the_token_is_that_of_the_console() {
         ("DELETE", "/codecs/pomelo/trial"),
         ("POST", "/reload"),
     ] {
-        server.browse(method, target, &headers, "").refused(403, "the client has the role `read`");
+        server.browse(method, target, &headers, "").refused(403, "the client has only `read`");
     }
     let line = server.logged("a change of a codec was refused");
-    assert!(line.contains("who=\"token:bob\"") && line.contains("address=\"127.0.0.1:"), "{line}");
+    assert!(line.contains("who=\"token:reader\"") && line.contains("address=\"127.0.0.1:"), "{line}");
+}
+
+#[test]
+fn a_session_ends_with_its_token() {
+    let server = server("console-rotated");
+    let page = server.own_page();
+    let (ann, reader) = (server.cookie(ADMIN), server.cookie(READER));
+    let look = |cookie: &str| server.browse("GET", "/console/session", &format!("{cookie}{page}"), "");
+    assert_eq!(look(&reader).json()["may"], json!(["read"]));
+    let reload = || {
+        let answer = server.ask("POST", "/reload", b"");
+        assert_eq!(answer.0, 200, "{}", answer.1);
+    };
+    secret("console-rotated.tokens", format!("ann admin {ADMIN}\nreader trial {READER}\n"));
+    reload();
+    assert_eq!(look(&reader).json()["may"], json!(["read", "trial"]));
+    secret("console-rotated.tokens", format!("ann admin {ADMIN}\nreader trial {READER} 2020-01-01\n"));
+    reload();
+    look(&reader).refused(401, "the token reader expired at 2020-01-01T00:00:00Z");
+    secret("console-rotated.tokens", format!("ann admin {ADMIN}\n"));
+    reload();
+    look(&reader).refused(401, "is gone");
+    server.browse("GET", "/codecs", &format!("{reader}{page}"), "").refused(401, "is gone");
+    assert_eq!(look(&ann).status, 200);
 }
 
 #[test]
 fn a_logout_ends_the_session() {
     let server = server("console-logout");
-    let (first, second) = (server.cookie(CHANGE), server.cookie(CHANGE));
+    let (first, second) = (server.cookie(ADMIN), server.cookie(ADMIN));
     let page = server.own_page();
     let answer = server.browse("POST", "/console/logout", &format!("{first}{page}"), "");
     assert_eq!(answer.status, 204);

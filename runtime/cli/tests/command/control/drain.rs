@@ -10,7 +10,7 @@ use wireplug_tests::client::Client;
 use wireplug_tests::raw::RawWebSocket;
 use wireplug_tests::running::{Finished, PATIENCE, Running, Signal, finish, wait_for};
 
-use super::{Controlled, command, error, file, secret, text_of};
+use super::{Controlled, READER, bearer, command, error, file, text_of, tokens};
 
 /// Starts a server with a port for health checks, and these lines in its configuration.
 fn serve(name: &str, control: &str, server: &str) -> Controlled {
@@ -108,11 +108,10 @@ async fn clients_still_come_during_the_wait_and_the_end_follows() {
 
 #[test]
 fn who_may_only_read_cannot_drain() {
-    secret("drain-read", "reader 0123456789abcdef");
-    let server = serve("drain-refused", "read-token-file = 'drain-read'", "");
-    let reader = format!("Host: {}\r\nAuthorization: Bearer 0123456789abcdef\r\n", server.control);
-    let why = error(server.ask_with("POST", "/drain", &reader, b""), 403);
-    assert!(why.contains("needs the role `change`"), "{why}");
+    let (_, tokens) = tokens("drain-refused");
+    let server = serve("drain-refused", &format!("token-file = '{tokens}'"), "");
+    let why = error(server.ask_with("POST", "/drain", &bearer(READER), b""), 403);
+    assert!(why.contains("needs the role `admin`"), "{why}");
     server.logged("a drain was refused");
     for (query, wanted) in
         [("wait=1h", "10 minutes at most"), ("wait=soon", "not a time"), ("spread=1s", "unknown field")]

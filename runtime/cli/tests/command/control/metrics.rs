@@ -5,18 +5,14 @@ use std::io::{Read as _, Write as _};
 use serde_json::json;
 use wireplug_tests::running::{PATIENCE, wait_for};
 
-use super::{Controlled, configured, secret};
+use super::{Controlled, READER, configured, tokens};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A token of clients that may only read.
-pub(super) const TOKEN: &str = "fedcba9876543210fedcba9876543210";
-
-/// Starts a server whose clients of the control API may read with [`TOKEN`]. `name` is that of the
-/// test.
+/// Starts a server whose metrics [`READER`] may read. `name` is that of the test.
 pub(super) fn server(name: &str) -> Controlled {
-    let file = secret(&format!("{name}.tokens"), format!("prometheus {TOKEN}\n"));
-    let control = format!("listen = 'http://127.0.0.1:0'\nread-token-file = '{}'", file.display());
+    let (_, tokens) = tokens(name);
+    let control = format!("listen = 'http://127.0.0.1:0'\ntoken-file = '{tokens}'");
     Controlled::with(&[&configured(name, &control)])
 }
 
@@ -24,7 +20,7 @@ pub(super) fn server(name: &str) -> Controlled {
 pub(super) fn scrape(server: &Controlled, accept: &str) -> (String, String) {
     let mut socket = server.connect();
     let request = format!(
-        "GET /metrics HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\nAccept: {accept}\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {READER}\r\nAccept: {accept}\r\n\r\n",
         server.control
     );
     socket.write_all(request.as_bytes()).expect("it reads");
@@ -73,7 +69,7 @@ fn what_clients_do_is_in_the_metrics_and_the_counts() {
     assert!(open.ends_with("\n# EOF\n"), "{open}");
     assert!(value(&open, "wireplug_responses_total{server_type=\"chat\",status=\"200\"}") > 2.0);
 
-    let headers = format!("Host: here\r\nAuthorization: Bearer {TOKEN}\r\n");
+    let headers = format!("Host: here\r\nAuthorization: Bearer {READER}\r\n");
     let (status, stats) = server.ask_with("GET", "/stats", &headers, b"");
     assert_eq!(status, 200, "{stats}");
     for (field, wanted) in [
@@ -109,7 +105,7 @@ fn some_turns_are_timed() {
         assert!(value(&text, &count.replace("_count{", "_sum{")) > 0.0, "{count}");
     }
 
-    let headers = format!("Host: here\r\nAuthorization: Bearer {TOKEN}\r\n");
+    let headers = format!("Host: here\r\nAuthorization: Bearer {READER}\r\n");
     let (status, stats) = server.ask_with("GET", "/stats", &headers, b"");
     assert_eq!(status, 200, "{stats}");
     assert!(stats["handler-latency"]["p99-us"].as_f64() >= stats["handler-latency"]["p50-us"].as_f64());

@@ -13,9 +13,11 @@ mod metrics;
 mod moved;
 mod prometheus;
 mod reload;
+mod roles;
 mod secrets;
 mod sessions;
 mod socket;
+mod tokens;
 mod trace;
 mod trust;
 
@@ -63,6 +65,23 @@ fn secret(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     let path = file(name, content);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
     path
+}
+
+/// The token of an administrator, in a file that [`tokens`] writes.
+const ADMIN: &str = "0123456789abcdef0123456789abcdef";
+
+/// The token of a client that may only read, in the same file.
+const READER: &str = "fedcba9876543210fedcba9876543210";
+
+/// Writes a file with the tokens of an administrator and of a reader. Returns it, with its name.
+fn tokens(test: &str) -> (PathBuf, String) {
+    let name = format!("{test}.tokens");
+    (secret(&name, format!("ann admin {ADMIN}\nreader read {READER}\n")), name)
+}
+
+/// Returns the headers of a request with this token.
+fn bearer(token: &str) -> String {
+    format!("Host: localhost\r\nAuthorization: Bearer {token}\r\n")
 }
 
 /// Returns a configuration with this control API, for a test of this name.
@@ -136,9 +155,9 @@ impl Controlled {
         self.ask_with(method, target, &self.headers(), body)
     }
 
-    /// Returns the headers of a request that is authorized.
+    /// Returns the headers of a request of an administrator.
     fn headers(&self) -> String {
-        let token = self.token.as_deref().expect("a token was generated");
+        let token = self.token.as_deref().unwrap_or(ADMIN);
         format!("Host: {}\r\nAuthorization: Bearer {token}\r\n", self.control)
     }
 
@@ -154,6 +173,14 @@ impl Controlled {
         // A refused request may not be read to its end.
         let _ = socket.write_all(request);
         answer(&mut socket)
+    }
+
+    /// Sends a request. Returns the status and the body of the answer, which may be any text.
+    fn raw_text(&self, request: &str) -> (u16, String) {
+        let mut socket = self.connect();
+        // A refused request may not be read to its end.
+        let _ = socket.write_all(request.as_bytes());
+        answer_text(&mut socket)
     }
 
     fn connect(&self) -> TcpStream {
@@ -195,11 +222,17 @@ impl DerefMut for Controlled {
 
 /// Reads a whole answer. Returns its status and its JSON body.
 fn answer(socket: &mut TcpStream) -> (u16, Value) {
+    let (status, body) = answer_text(socket);
+    (status, serde_json::from_str(&body).unwrap_or_else(|_| panic!("{body:?} is not JSON")))
+}
+
+/// Reads a whole answer. Returns its status and its body.
+fn answer_text(socket: &mut TcpStream) -> (u16, String) {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("it answers, and closes");
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("it has a status");
-    (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer:?} is not JSON")))
+    (status, body.to_owned())
 }
 
 #[track_caller]

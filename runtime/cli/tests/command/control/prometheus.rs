@@ -10,7 +10,8 @@ use serde_json::Value;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::running::{PATIENCE, Running, wait_for};
 
-use super::metrics::{TOKEN, scrape, server};
+use super::READER;
+use super::metrics::{scrape, server};
 
 /// The alert rules of the documentation.
 const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/prometheus/alerts.yml");
@@ -54,7 +55,7 @@ fn prometheus_reads_the_metrics_and_knows_the_alerts() {
     let server = server("prometheus");
     server.say("hello");
     let folder = Folder::new("prometheus");
-    let token = folder.write("token", TOKEN);
+    let token = folder.write("token", READER);
     let config = format!(
         "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
          rule_files: ['{}']\n\

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wireplug_tests::running::Signal;
 
-use super::{Controlled, file, noted, run, secret, text_of};
+use super::{Controlled, file, noted, run, text_of};
 
 fn configuration(component: &str, heartbeat: u32, rest: &str) -> String {
     format!(
@@ -61,18 +61,6 @@ fn takes_over_what_changed_in_the_configuration() {
     assert!(server.logged("nothing is reloaded").contains("the slot is pinned to 0000"));
     assert_eq!(current(), 3);
     drop(server.member());
-}
-
-#[test]
-fn a_reload_says_which_files_it_does_not_read() {
-    let one = "files-one.wasm";
-    file(one, noted("one"));
-    secret("files.tokens", "0123456789abcdef");
-    let config = file("files.toml", configuration(one, 30, "read-token-file = 'files.tokens'"));
-    let server = Controlled::with(&[config.to_str().expect("it is text")]);
-    server.signal(Signal::HUP);
-    let line = server.logged("files that a reload does not read");
-    assert!(line.contains("the tokens of [control] need a restart"), "{line}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use wireplug_tests::running::{PATIENCE, wait_for};
 
-use super::{Controlled, configured, error, run, secret};
+use super::{Controlled, READER, bearer, configured, error, run, text_of, tokens};
 
 #[track_caller]
 fn done((status, answer): (u16, Value)) -> Value {
@@ -97,20 +97,21 @@ fn one_is_shown_in_full() {
 fn kicks_end_them_and_are_audited() {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("audit-kicks.log");
     let _ = fs::remove_file(&file);
-    secret("kicks-read", "reader 0123456789abcdef");
-    let control = "listen = '127.0.0.1:0'\naudit-log = 'audit-kicks.log'\nread-token-file = 'kicks-read'";
-    let server = Controlled::with(&[&configured("kicks", control)]);
+    let (tokens, name) = tokens("kicks");
+    let control = format!("listen = '127.0.0.1:0'\naudit-log = 'audit-kicks.log'\ntoken-file = '{name}'");
+    let server = Controlled::with(&[&configured("kicks", &control)]);
     let list = || ids(&done(server.ask("GET", "/sessions", b"")));
     let members = [server.member(), server.member(), server.member()];
     let url = format!("http://{}", server.control);
 
-    let reader = format!("Host: {}\r\nAuthorization: Bearer 0123456789abcdef\r\n", server.control);
+    let reader = bearer(READER);
     let why = error(server.ask_with("DELETE", "/sessions/1", &reader, b""), 403);
-    assert!(why.contains("needs the role `change`"), "{why}");
+    assert!(why.contains("needs the role `admin`"), "{why}");
     assert_eq!(server.ask_with("GET", "/sessions", &reader, b"").0, 200);
 
     let first = list()[0].to_string();
-    let kicked = run(&["kick", "--session", &first, "--reason", "be nice", "--control", &url]);
+    let at = ["--control", &url, "--token-file", text_of(&tokens)];
+    let kicked = run(&[&["kick", "--session", &first, "--reason", "be nice"][..], &at].concat());
     assert_eq!(kicked.as_deref(), Ok("1 session was kicked\n"));
     wait_for("the session ends", PATIENCE, || (list().len() == 2).then_some(()));
     server.logged("kicked: be nice");

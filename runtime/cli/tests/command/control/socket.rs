@@ -52,7 +52,7 @@ fn it_is_the_default_of_the_server_and_of_the_commands() {
     run(&folder, &["codec", "swap", "pomelo", text_of(&next)]).expect("it is taken");
     let line = server.logged("a codec was changed");
     let own = fs::metadata(&socket).expect("it is there").uid();
-    assert!(line.contains(&format!("who=\"uid:{own}\" role=\"change\"")), "{line}");
+    assert!(line.contains(&format!("who=\"uid:{own}\" roles=\"admin\"")), "{line}");
 
     // A second server refuses to start, and names the process that has the socket and what to do.
     let why = run(&folder, &[&["serve"], &SERVE[..]].concat()).expect_err("the socket is taken");
@@ -105,7 +105,7 @@ fn other_users_have_the_role_that_is_configured_or_none() {
         codec = 'pomelo'
         [control]
         listen = '{socket}'
-        allow = [{{ uid = 64001, role = 'read' }}, {{ uid = 64002, role = 'change' }}]"
+        allow = [{{ uid = 64001, roles = ['read'] }}, {{ uid = 64002, roles = ['push', 'swap'] }}]"
     );
     let server = serve(&folder, &[text_of(&file("socket-users.toml", config))]);
     let run_as = |uid: u32, arguments: &[&str]| {
@@ -115,7 +115,7 @@ fn other_users_have_the_role_that_is_configured_or_none() {
     };
     assert!(run_as(64001, &["list"]).expect("it may read").contains("pomelo"));
     let why = run_as(64001, &["rollback", "pomelo"]).expect_err("it may only read");
-    assert!(why.contains("needs the role `change`"), "{why}");
+    assert!(why.contains("needs the role `swap`"), "{why}");
     assert!(server.logged("a change of a codec was refused").contains("who=\"uid:64001\""));
     // This user may roll back, but there is no previous generation.
     let why = run_as(64002, &["rollback", "pomelo"]).expect_err("there is one generation");

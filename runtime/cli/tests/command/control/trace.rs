@@ -10,7 +10,7 @@ use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::running::{PATIENCE, Running, finish, wait_for};
 use wireplug_tests::versions::POMELO;
 
-use super::{Controlled, command, configured, error, file, run, secret, text_of};
+use super::{Controlled, READER, bearer, command, configured, error, file, run, text_of, tokens};
 
 /// Returns the arguments of `wireplug trace` with the control API of a server.
 fn trace(server: &Controlled, arguments: &[&str]) -> Vec<String> {
@@ -162,12 +162,12 @@ fn the_first_packets_of_a_codec_that_saves_no_state_are_bounded() {
 
 #[test]
 fn packets_are_shown_with_what_they_became_and_without_what_is_masked() {
-    secret("trace-read", "reader 0123456789abcdef");
-    let control = "listen = '127.0.0.1:0'\nread-token-file = 'trace-read'\ntrace-mask = ['text']";
-    let server = Controlled::with(&[&configured("trace-mask", control)]);
+    let (tokens, name) = tokens("trace-mask");
+    let control = format!("listen = '127.0.0.1:0'\ntoken-file = '{name}'\ntrace-mask = ['text']");
+    let server = Controlled::with(&[&configured("trace-mask", &control)]);
     let member = server.member();
     let id = session(&server);
-    let live = started(&server, &["--session", &id, "--json"]);
+    let live = started(&server, &["--session", &id, "--json", "--token-file", text_of(&tokens)]);
     server.logged("sessions are traced");
     server.say("a secret");
     assert!(member.line().contains("a secret"));
@@ -200,10 +200,10 @@ fn packets_are_shown_with_what_they_became_and_without_what_is_masked() {
     succeeded(live);
 
     // What is masked is in vectors, so a reader does not get them.
-    let reader = format!("Host: {}\r\nAuthorization: Bearer 0123456789abcdef\r\n", server.control);
+    let reader = bearer(READER);
     for path in ["/trace/vectors?address=127.0.0.1", "/faults/1.vectors"] {
         let why = error(server.ask_with("GET", path, &reader, b""), 403);
-        assert!(why.contains("needs the role `change`"), "{path}: {why}");
+        assert!(why.contains("needs the role `admin`"), "{path}: {why}");
     }
     for (query, wanted) in [
         ("", "names a session, a user or an address"),

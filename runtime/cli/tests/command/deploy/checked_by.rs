@@ -131,7 +131,7 @@ fn dockerfile_utils_takes_the_dockerfile() {
 #[test]
 fn promtool_takes_the_configuration_of_prometheus() {
     let folder = Folder::new("deploy-prometheus");
-    folder.write_secret("read.token", "0123456789abcdef");
+    folder.write_secret("prometheus.token", "0123456789abcdef");
     fs::copy(path("../prometheus/alerts.yml"), folder.path("alerts.yml")).expect("there are alerts");
     let config =
         text("compose/prometheus.yml").replace("/etc/prometheus", &folder.root().display().to_string());

@@ -19,7 +19,7 @@ fn it_goes_with_its_configuration() {
         at(service, "/environment"),
         &json!({
             "WIREPLUG_CONTROL": format!("http://127.0.0.1:{}", configured.control),
-            "WIREPLUG_TOKEN_FILE": format!("{TOKENS}/change.token"),
+            "WIREPLUG_TOKEN_FILE": format!("{TOKENS}/tokens"),
         })
     );
     let grace = time(text_at(service, "/stop_grace_period"));

@@ -46,7 +46,7 @@ fn ports_and_paths_are_those_of_the_configuration() {
         variable(container, "WIREPLUG_CONTROL"),
         format!("http://127.0.0.1:{}", port(container, "control"))
     );
-    assert_eq!(variable(container, "WIREPLUG_TOKEN_FILE"), format!("{TOKENS}/change.token"));
+    assert_eq!(variable(container, "WIREPLUG_TOKEN_FILE"), format!("{TOKENS}/tokens"));
     let service = yaml("kubernetes/service.yaml");
     assert_eq!(
         list(&service, "/spec/ports"),
@@ -58,7 +58,7 @@ fn ports_and_paths_are_those_of_the_configuration() {
         &[json!({
             "port": "control",
             "path": "/metrics",
-            "authorization": { "credentials": { "name": "wireplug", "key": "read.token" } },
+            "authorization": { "credentials": { "name": "wireplug", "key": "prometheus.token" } },
         })]
     );
 }

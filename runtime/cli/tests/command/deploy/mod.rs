@@ -111,10 +111,8 @@ struct Configured {
 /// Checks the configuration of a container, which has its tokens at [`TOKENS`].
 fn configured(name: &str, text: &str) -> Configured {
     let folder = Folder::new(name);
-    for token in ["change.token", "read.token"] {
-        assert!(text.contains(&format!("{TOKENS}/{token}")), "{name}: {token}");
-        folder.write_secret(token, "0123456789abcdef0123456789abcdef");
-    }
+    assert!(text.contains(&format!("{TOKENS}/tokens")), "{name}: it has no tokens");
+    folder.write_secret("tokens", "admin admin 0123456789abcdef\nprometheus read fedcba9876543210\n");
     let text = text.replace(TOKENS, &folder.root().display().to_string());
     let file = folder.write("wireplug.toml", &text);
     let checked = finish(wireplug(["config", "check"]).arg(&file)).result();

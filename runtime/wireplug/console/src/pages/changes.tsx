@@ -40,10 +40,13 @@ function sessionsOf(fields: FormData, params: URLSearchParams): void {
 
 const withQuery = (path: string, params: URLSearchParams) => (params.size > 0 ? `${path}?${params}` : path);
 
-export function upload(slot: Slot): Question {
+/** Uploads a component: as a trial, and if the person may swap, also at once. */
+export function upload(slot: Slot, maySwap: boolean): Question {
   return {
     title: `Upload a component for ${slot.name}`,
-    text: "A canary serves a share of the new sessions. A shadow only compares its answers. Without a trial, the component becomes current at once.",
+    text:
+      "A canary serves a share of the new sessions. A shadow only compares its answers." +
+      (maySwap ? " Without a trial, the component becomes current at once." : ""),
     does: "Upload",
     fields: (
       <>
@@ -56,17 +59,21 @@ export function upload(slot: Slot): Question {
           <select name="trial">
             <option value="canary">as a canary</option>
             <option value="shadow">as a shadow</option>
-            <option value="">at once, for all sessions</option>
+            {maySwap && <option value="">at once, for all sessions</option>}
           </select>
         </label>
         <label>
           Share of a trial, in percent
           <input type="number" name="share" min="0.1" max="100" step="0.1" value="10" required />
         </label>
-        <LiveSessions />
-        <label class="check">
-          <input type="checkbox" name="force" /> Also if it was rolled back before
-        </label>
+        {maySwap && (
+          <>
+            <LiveSessions />
+            <label class="check">
+              <input type="checkbox" name="force" /> Also if it was rolled back before
+            </label>
+          </>
+        )}
       </>
     ),
     run: async (fields) => {

@@ -4,23 +4,24 @@ import { bytes, count, digest } from "../format";
 import { usePoll } from "../poll";
 import { largest } from "../rates";
 import { Problem, Table, Title, useChange } from "../ui";
-import type { Compared, Generation, Slot } from "../types";
+import type { Compared, Generation, Role, Slot } from "../types";
 import { candidateOf, endTrial, promote, reload, rollBack, upload } from "./changes";
 
-export function Codecs({ mayChange }: { mayChange: boolean }) {
+export function Codecs({ may }: { may: Role[] }) {
   const { value: slots, error, refresh } = usePoll<Slot[]>("/codecs", 2000);
   return (
     <>
       <Title name="Codecs" />
       <Problem error={error} what="codecs (GET /codecs)" />
-      {slots?.map((slot) => <SlotPart key={slot.name} slot={slot} mayChange={mayChange} refresh={refresh} />)}
+      {slots?.map((slot) => <SlotPart key={slot.name} slot={slot} may={may} refresh={refresh} />)}
     </>
   );
 }
 
-function SlotPart({ slot, mayChange, refresh }: { slot: Slot; mayChange: boolean; refresh: () => void }) {
+function SlotPart({ slot, may, refresh }: { slot: Slot; may: Role[]; refresh: () => void }) {
   const change = useChange(refresh);
   const candidate = candidateOf(slot);
+  const maySwap = may.includes("swap");
   const hasPrevious = slot.generations.some((generation) => generation.role === "previous");
   return (
     <section aria-label={`Codec ${slot.name}`}>
@@ -30,27 +31,31 @@ function SlotPart({ slot, mayChange, refresh }: { slot: Slot; mayChange: boolean
         {slot["refused-addresses"] > 0 && (
           <span class="badge">{count(slot["refused-addresses"])} addresses refused</span>
         )}
-        {mayChange && (
+        {may.includes("trial") && (
           <div class="buttons">
-            <button type="button" onClick={() => change.ask(upload(slot))}>
+            <button type="button" onClick={() => change.ask(upload(slot, maySwap))}>
               Upload…
             </button>
+            {candidate && maySwap && (
+              <button type="button" onClick={() => change.ask(promote(slot, candidate))}>
+                Promote…
+              </button>
+            )}
             {candidate && (
+              <button type="button" onClick={() => change.ask(endTrial(slot, candidate))}>
+                End the trial…
+              </button>
+            )}
+            {maySwap && (
               <>
-                <button type="button" onClick={() => change.ask(promote(slot, candidate))}>
-                  Promote…
+                <button type="button" disabled={!hasPrevious} onClick={() => change.ask(rollBack(slot))}>
+                  Roll back…
                 </button>
-                <button type="button" onClick={() => change.ask(endTrial(slot, candidate))}>
-                  End the trial…
+                <button type="button" onClick={() => change.ask(reload(slot))}>
+                  Reload…
                 </button>
               </>
             )}
-            <button type="button" disabled={!hasPrevious} onClick={() => change.ask(rollBack(slot))}>
-              Roll back…
-            </button>
-            <button type="button" onClick={() => change.ask(reload(slot))}>
-              Reload…
-            </button>
           </div>
         )}
       </div>

@@ -52,6 +52,17 @@ export function Nodes() {
             ]}
           />
           <Table
+            caption="Tokens that expire"
+            rows={nodes.flatMap((node) => node.tokens ?? [])}
+            keyOf={(token) => token.name}
+            empty="No token of the control API expires."
+            columns={[
+              { name: "Token", of: (token) => token.name },
+              { name: "File", of: (token) => token.file },
+              { name: "Expires in", of: (token) => duration(token.expires - Date.now() / 1000), isNumber: true },
+            ]}
+          />
+          <Table
             caption="Compiling"
             rows={nodes.flatMap((node) => node.compiling ?? [])}
             keyOf={(job) => job.sha256}

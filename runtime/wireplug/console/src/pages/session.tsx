@@ -6,10 +6,10 @@ import { usePoll } from "../poll";
 import { link } from "../route";
 import { Facts, Problem, Title, useChange } from "../ui";
 import type { Question } from "../ui";
-import type { Session } from "../types";
+import type { Role, Session } from "../types";
 import { Trace } from "./trace";
 
-export function SessionPage({ id, mayChange }: { id: string; mayChange: boolean }) {
+export function SessionPage({ id, may }: { id: string; may: Role[] }) {
   const { value: session, error, refresh } = usePoll<Session>(path("sessions", id), 3000);
   const change = useChange(refresh);
   const saveLast = () =>
@@ -24,7 +24,7 @@ export function SessionPage({ id, mayChange }: { id: string; mayChange: boolean 
           <button type="button" onClick={saveLast}>
             Save the last packets
           </button>
-          {mayChange && (
+          {may.includes("admin") && (
             <button type="button" class="danger" onClick={() => change.ask(kick(id, session))}>
               Kick…
             </button>

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::origin::is_https;
-use super::sessions::LoggedIn;
 use crate::admin::access::Access;
 use crate::admin::codecs::{Answer, bad_request};
 use crate::admin::connections::Place;
 use crate::admin::peer::Peer;
 use crate::admin::refusal::Refusal;
+use crate::admin::token::Token;
 use crate::config::ControlRole;
 
 /// The largest body of a login, in bytes. A token is some dozens of characters.
@@ -50,12 +50,12 @@ pub(super) async fn log_in(
         let login = body.and_then(|body| serde_json::from_slice::<Login>(&body).ok());
         let login = login.ok_or_else(|| bad_request(r#"a login is {"token": "TOKEN"}"#))?;
         let now = Instant::now();
-        let (name, role) = access.log_in(peer, &login.token, now)?;
-        place.known(role);
-        let by = LoggedIn { name, role };
-        let answer = describe(&by);
-        info!(who = format!("token:{}", by.name), role = role.name(), "a browser logged in to the console");
-        let cookie = access.console().begin(by, is_https(&headers), now).map_err(|error| {
+        let token = access.log_in(peer, &login.token, now)?;
+        place.known(&token.roles);
+        let answer = describe(&token);
+        let (who, roles) = (format!("token:{}", token.name), token.roles.to_string());
+        info!(who, roles, "a browser logged in to the console");
+        let cookie = access.console().begin(token.digest, is_https(&headers), now).map_err(|error| {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("there are no random bytes: {error}"))
         })?;
         Ok::<_, Refusal>(([(SET_COOKIE, cookie)], answer).into_response())
@@ -79,16 +79,18 @@ pub(super) async fn log_out(State(access): State<Arc<Access>>, headers: HeaderMa
 /// Says who is logged in. The page asks it first, and shows the login if nobody is.
 pub(super) async fn who(State(access): State<Arc<Access>>, headers: HeaderMap) -> Answer<Value> {
     access.is_of_the_page(&Method::GET, &headers)?;
-    let console = access.console();
-    let by = console.cookie(&headers).and_then(|cookie| console.find(cookie, Instant::now()));
-    by.as_ref().map(describe).ok_or_else(|| Refusal::new(StatusCode::UNAUTHORIZED, "nobody is logged in"))
+    let nobody = || Refusal::new(StatusCode::UNAUTHORIZED, "nobody is logged in");
+    let cookie = access.console().cookie(&headers).ok_or_else(nobody)?;
+    access.logged_in(cookie, Instant::now()).map(|token| describe(&token))
 }
 
-fn describe(by: &LoggedIn) -> Json<Value> {
+/// Says who is logged in, with which roles, and each role whose rights these give.
+fn describe(token: &Token) -> Json<Value> {
+    let may: Vec<_> = token.roles.included().map(ControlRole::name).collect();
     Json(json!({
-        "name": by.name,
-        "role": by.role.name(),
-        "may-change": by.role.includes(ControlRole::Change),
+        "name": token.name,
+        "roles": token.roles,
+        "may": may,
         "version": env!("CARGO_PKG_VERSION"),
     }))
 }

@@ -9,7 +9,6 @@ use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 
 use crate::codec::Digest;
-use crate::config::ControlRole;
 
 /// How long a session lasts without a request. The page asks every few seconds while it is open.
 const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -31,16 +30,9 @@ pub(in crate::admin) struct ConsoleSessions {
     open: Mutex<HashMap<Digest, Session>>,
 }
 
-/// The token with which somebody logged in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) struct LoggedIn {
-    /// The name of the token.
-    pub(in crate::admin) name: String,
-    pub(in crate::admin) role: ControlRole,
-}
-
 struct Session {
-    by: LoggedIn,
+    /// The digest of the token with which somebody logged in.
+    by: Digest,
     opened: Instant,
     used: Instant,
 }
@@ -67,13 +59,14 @@ impl ConsoleSessions {
         })
     }
 
-    /// Begins a session. Returns the field `Set-Cookie` that the browser gets.
+    /// Begins a session for somebody with the token that has this digest. Returns the field
+    /// `Set-Cookie` that the browser gets.
     ///
     /// # Errors
     /// Returns an error if the system has no random bytes.
-    pub(super) fn begin(
+    pub(in crate::admin) fn begin(
         &self,
-        by: LoggedIn,
+        by: Digest,
         is_https: bool,
         now: Instant,
     ) -> Result<String, getrandom::Error> {
@@ -93,9 +86,9 @@ impl ConsoleSessions {
         Ok(self.set_cookie(&value, if is_https { "; Secure" } else { "" }))
     }
 
-    /// Returns who has the session of a cookie, if the session is not over, and notes that it is in
-    /// use.
-    pub(in crate::admin) fn find(&self, cookie: &str, now: Instant) -> Option<LoggedIn> {
+    /// Returns the digest of the token with which the session of a cookie began, if the session is
+    /// not over, and notes that it is in use.
+    pub(in crate::admin) fn find(&self, cookie: &str, now: Instant) -> Option<Digest> {
         let mut open = self.lock();
         let digest = Digest::of(cookie.as_bytes());
         let session = open.get_mut(&digest)?;
@@ -104,7 +97,7 @@ impl ConsoleSessions {
             return None;
         }
         session.used = now;
-        Some(session.by.clone())
+        Some(session.by)
     }
 
     /// Ends the session of a cookie. Returns the field `Set-Cookie` with which the browser forgets
@@ -129,8 +122,8 @@ impl ConsoleSessions {
 mod tests {
     use super::*;
 
-    fn ann() -> LoggedIn {
-        LoggedIn { name: "ann".to_owned(), role: ControlRole::Read }
+    fn ann() -> Digest {
+        Digest::of(b"a token of ann")
     }
 
     /// Begins a session. Returns the value of its cookie.

@@ -17,10 +17,8 @@ pub(super) fn control(
     for (name, why) in control.misfits() {
         found.push(Conflict { key: key(name), others: vec![key("listen")], what: why.to_owned() });
     }
-    for (name, file) in [("token-file", &control.token_file), ("read-token-file", &control.read_token_file)] {
-        if let Some(file) = file.as_ref().filter(|file| !directory.join(file).is_file()) {
-            found.push(Conflict { key: key(name), others: Vec::new(), what: no_file(directory, file) });
-        }
+    if let Some(file) = control.token_file.as_ref().filter(|file| !directory.join(file).is_file()) {
+        found.push(Conflict { key: key("token-file"), others: Vec::new(), what: no_file(directory, file) });
     }
     if let Some(own) = control.listen.as_ref().and_then(Taken::by_control) {
         clash(key("listen"), &own, taken, found);

@@ -10,7 +10,11 @@ use tokio::task::spawn_blocking;
 use tracing::error;
 
 use super::{ConfigFile, ReloadError, ReloadReport, Reloading};
+#[cfg(feature = "control")]
+use crate::admin::Reread;
 use crate::audit::{Actor, Record};
+#[cfg(feature = "control")]
+use crate::config::Key;
 use crate::config::{Change, Config, Difference, Effect, ListenerConfig, Problems, ServerConfig, matched};
 use crate::server::listener::Resolved;
 use crate::server::listeners::{Bound, Listening};
@@ -36,6 +40,9 @@ struct Steps {
     server: ServerConfig,
     /// The services, if they change.
     services: Option<ServiceTable>,
+    /// The clients of the control API, if they change.
+    #[cfg(feature = "control")]
+    clients: Option<Reread>,
     /// Connectors that have taken other options, with those that they had.
     updated: Vec<(Listening, ListenOptions)>,
 }
@@ -89,7 +96,30 @@ impl Running {
         let reloading = self.reloading.lock().await;
         let current = reloading.config.as_ref().ok_or(ReloadError::NotConfigured)?;
         self.check(config, directory).await?;
-        Ok(ReloadReport { changes: self.changes(current, config), ..ReloadReport::default() })
+        #[cfg_attr(not(feature = "control"), expect(unused_mut))]
+        let mut changes = self.changes(current, config);
+        #[cfg(feature = "control")]
+        self.read_clients(&current.after_reload(config), directory, &mut changes).await?;
+        Ok(ReloadReport { changes, ..ReloadReport::default() })
+    }
+
+    /// Reads the tokens of the control API again. Returns its clients if they change, and then adds
+    /// the file of the tokens to the changes.
+    #[cfg(feature = "control")]
+    async fn read_clients(
+        &self,
+        after: &Config,
+        directory: &Path,
+        changes: &mut Vec<Change>,
+    ) -> Result<Option<Reread>, ReloadError> {
+        let (Some(access), Some(config)) = (self.control.get(), &after.control) else { return Ok(None) };
+        let clients = Reread::read(access, config, directory).await?;
+        let key = Key::default().name("control").name("token-file").to_string();
+        if clients.is_some() && !changes.iter().any(|change| change.key == key) {
+            let effect = Effect::AtOnce;
+            changes.push(Change { key, from: None, to: None, effect, connections: 0 });
+        }
+        Ok(clients)
     }
 
     pub(crate) async fn reload(
@@ -105,7 +135,8 @@ impl Running {
         }
         let current = reloading.config.clone().ok_or(ReloadError::NotConfigured)?;
         self.check(config, directory).await?;
-        let changes = self.changes(&current, config);
+        #[cfg_attr(not(feature = "control"), expect(unused_mut))]
+        let mut changes = self.changes(&current, config);
         let after = current.after_reload(config);
         // Together with values that stay until a restart, the others may contradict each other.
         self.check(&after, directory).await?;
@@ -118,6 +149,10 @@ impl Running {
 
         let slots = reloading.slots.len();
         let mut steps = Steps::default();
+        #[cfg(feature = "control")]
+        {
+            steps.clients = self.read_clients(&after, directory, &mut changes).await?;
+        }
         if let Err(error) = self.prepare(reloading, &turn, &actor, &mut steps).await {
             undo(steps, &reloading.common.certificates).await;
             reloading.slots.truncate(slots);
@@ -303,7 +338,11 @@ impl Running {
         turn: &Turn<'_>,
         steps: Steps,
     ) -> (Vec<SwapReport>, Vec<(String, String)>) {
-        let Steps { replacements, mut kept, listeners, server, services, updated: _ } = steps;
+        let Steps { replacements, mut kept, listeners, server, services, updated: _, .. } = steps;
+        #[cfg(feature = "control")]
+        if let Some(clients) = steps.clients {
+            clients.apply();
+        }
         let configured = self.configured(turn.current);
         let changed = listeners.iter().any(|next| matches!(next, Next::Changed(..)));
         let distrusts = *reloading.slots.trust() != *turn.trust;
