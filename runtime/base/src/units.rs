@@ -57,7 +57,7 @@ text!(
 text!(
     /// The address of the control API in a configuration file.
     ControlAddress,
-    "A URL: a Unix socket such as \"unix:///run/wireplug/control.sock\", or an IP address with a port, such as \"http://127.0.0.1:3011\".",
+    "A URL: a Unix socket such as \"unix:///run/wireplug/control.sock\", or an IP address with a port, such as \"http://127.0.0.1:3011\" or \"https://192.0.2.1:3011\".",
     "format": CONTROL_ADDRESS
 );
 

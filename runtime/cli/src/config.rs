@@ -131,13 +131,9 @@ fn max_connections(config: &Config, checked: &[CheckedCodec]) -> u32 {
 /// Describes the address of a control API, and who may change codecs through it.
 fn control_api(control: &ControlConfig) -> String {
     match (&control.listen, &control.token_file) {
-        (Some(address @ ControlAddress::Http(_)), Some(file)) => {
-            format!("{address}, with the tokens in {}", file.display())
-        }
-        (Some(address @ ControlAddress::Http(_)), None) => {
-            format!("{address}, with a token that is generated")
-        }
-        (Some(address), _) => address.to_string(),
+        (Some(address @ ControlAddress::Unix(_)), _) => address.to_string(),
+        (Some(address), Some(file)) => format!("{address}, with the tokens in {}", file.display()),
+        (Some(address), None) => format!("{address}, with a token that is generated"),
         (None, _) => "the default Unix socket of its user".to_owned(),
     }
 }

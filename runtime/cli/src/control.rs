@@ -17,11 +17,12 @@ use serde_json::Value;
 use wireplug::admin::RuntimeFolder;
 
 use self::endpoint::Endpoint;
+use super::link::{Identity, Trust};
 
 #[derive(clap::Args)]
 pub(super) struct Control {
-    /// Where the server's control API listens: unix:///PATH, or http://HOST:PORT. Unless it is
-    /// given, the default Unix socket of this user.
+    /// Where the server's control API listens: unix:///PATH, https://HOST:PORT or http://HOST:PORT.
+    /// Unless it is given, the default Unix socket of this user.
     #[arg(long, value_name = "URL", env = "WIREPLUG_CONTROL")]
     control: Option<Endpoint>,
     /// A file with a token, for a control API over TCP: the token alone, or lines as in
@@ -29,6 +30,17 @@ pub(super) struct Control {
     /// server of this user on this machine has generated.
     #[arg(long, value_name = "FILE", env = "WIREPLUG_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+    /// Over TLS, a PEM file with the certificates to trust in place of the system's: those of
+    /// authorities, or the server's own.
+    #[arg(long, value_name = "FILE", env = "WIREPLUG_CONTROL_CA")]
+    control_ca: Option<PathBuf>,
+    /// Over TLS, a PEM file with a certificate to show, behind it those that issued it. It may take
+    /// the place of a token.
+    #[arg(long, value_name = "FILE", env = "WIREPLUG_CONTROL_CERT", requires = "control_key")]
+    control_cert: Option<PathBuf>,
+    /// A PEM file with the private key of that certificate.
+    #[arg(long, value_name = "FILE", env = "WIREPLUG_CONTROL_KEY", requires = "control_cert")]
+    control_key: Option<PathBuf>,
     /// Print what the server answers, as JSON.
     #[arg(long)]
     json: bool,
@@ -118,7 +130,10 @@ impl Control {
         let token = self.token(&endpoint)?;
         let has_token = token.is_some();
         let request = request::build(&endpoint, ask, token)?;
-        let socket = endpoint.connect().await?;
+        let trust = Trust::file(self.control_ca.clone(), "--control-ca");
+        let identity = self.control_cert.as_deref().zip(self.control_key.as_deref());
+        let identity = identity.map(|(certificate, key)| Identity { certificate, key });
+        let socket = endpoint.connect(&trust, identity).await?;
         let broken = || format!("{endpoint} does not answer like the control API of a wireplug server");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.with_context(broken)?;
@@ -137,14 +152,16 @@ impl Control {
         }
     }
 
-    /// Returns the token from the file of `--token-file`. Without that option, returns the token
-    /// that a server of this user on this machine has generated, or `None` if there is none.
+    /// Returns the token from the file of `--token-file`. Without that option, and without a
+    /// certificate to show, returns the token that a server of this user on this machine has
+    /// generated, or `None` if there is none.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or has no token.
     fn token(&self, endpoint: &Endpoint) -> anyhow::Result<Option<String>> {
         let file = match &self.token_file {
             Some(file) => file.clone(),
+            None if self.control_cert.is_some() => return Ok(None),
             None => {
                 let Some(port) = endpoint.local_port() else { return Ok(None) };
                 match RuntimeFolder::find()?.map(|folder| folder.token_file(port)) {

@@ -21,7 +21,7 @@ use wireplug_pomelo::package;
 
 pub(super) use self::target::Target;
 use self::target::Transport;
-pub(super) use self::tls::{Tls, Trust};
+pub(super) use self::tls::{Identity, Tls, Trust};
 use self::udp::Datagrams;
 
 /// The size of a read, in bytes.

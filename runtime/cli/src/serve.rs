@@ -53,7 +53,8 @@ pub(super) struct Args {
     listen: Vec<String>,
     /// Serve the control API, for `wireplug codec` and `wireplug status`: on the default Unix
     /// socket of this user, where they find it, or at unix:///PATH or http://IP:PORT. Over TCP each
-    /// request needs a token, which is generated into a file; its path is printed.
+    /// request needs a token, which is generated into a file; its path is printed. TLS wants a
+    /// configuration file.
     #[arg(long, value_name = "URL", num_args = 0..=1)]
     control: Option<Option<ControlAddress>>,
     /// Take over from the process at the other end of standard input, in an upgrade. wireplug
@@ -351,7 +352,7 @@ fn greet(
 
 /// Returns where browsers find the console. They cannot connect to a Unix socket.
 fn console_url(control: &ControlAddress) -> Option<String> {
-    matches!(control, ControlAddress::Http(_)).then(|| format!("{control}/console/"))
+    control.tcp().map(|_| format!("{control}/console/"))
 }
 
 /// Returns the lines of the greeting, for people.

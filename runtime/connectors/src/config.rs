@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use wireplug_base::units;
 
-/// TLS, versions 1.2 and 1.3. The URLs `tls://`, `wss://` and `hybrid+tls://` need this table, and
-/// other URLs refuse it. The server checks the files twice a second. It uses a changed file for new
-/// connections when the file no longer changes. An invalid file is logged, and the server continues
-/// with the files that it has.
+/// TLS, versions 1.2 and 1.3. The URLs `tls://`, `wss://` and `hybrid+tls://` of listeners and
+/// `https://` of the control API need this table, and other URLs refuse it. The server checks the
+/// files twice a second. It uses a changed file for new connections when the file no longer
+/// changes. An invalid file is logged, and the server continues with the files that it has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TlsConfig {
@@ -37,8 +37,8 @@ pub struct TlsConfig {
     #[schemars(with = "PathBuf")]
     pub client_crl: Option<PathBuf>,
     /// Whether a client may connect without a certificate, if `client-ca` is set. By default, every
-    /// client needs one. Codec and application see the subject of the certificate as the attribute
-    /// `tls-client-subject`, and its SHA-256 as `tls-client-sha256`.
+    /// client needs one. The codec and the application of a listener see the subject of the
+    /// certificate as the attribute `tls-client-subject`, and its SHA-256 as `tls-client-sha256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientCertificates")]
     pub client_certificates: Option<ClientCertificates>,

@@ -106,7 +106,9 @@ pub mod listening {
     pub use crate::http::MAX_HEAD;
     pub use crate::inherited::{is_tcp_at, tcp as inherit_tcp};
     pub use crate::proxy::contains;
-    pub use crate::tls::{TlsError, UNEXPECTED, is_client_hello, load as load_tls};
+    pub use crate::tls::{
+        Secure, ServerTls, TlsError, TlsFiles, UNEXPECTED, is_client_hello, load as load_tls,
+    };
     pub use crate::unix::{BindError, BoundSocket};
 }
 

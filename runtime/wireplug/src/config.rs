@@ -42,7 +42,7 @@ mod validate;
 
 pub use changes::{Change, Effect};
 pub(crate) use changes::{Difference, matched};
-pub use control::{BadControlAddress, ControlAddress, ControlConfig, LocalUser};
+pub use control::{BadControlAddress, ControlAddress, ControlCertificate, ControlConfig, LocalUser};
 pub use faults::FaultLimits;
 pub use key::Key;
 pub use listener::{AccessConfig, ClientLimits, ListenerConfig, Overflow};

@@ -8,12 +8,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use url::{Host, Position, Url};
 use wireplug::admin::RuntimeFolder;
 use wireplug::config::ControlAddress;
+use wireplug_connectors::ByteStream;
+
+use crate::link::{Identity, Tls, Trust};
 
 /// How long a server may take to accept a connection. An answer may take longer, because the server
 /// may have to compile.
@@ -25,13 +27,9 @@ pub(super) enum Endpoint {
     /// The default socket of this user.
     Default(PathBuf),
     Unix(PathBuf),
+    /// HTTP over TCP, or over TLS if the scheme of the URL is `https`.
     Http(Url),
 }
-
-/// A connection, over TCP or a Unix socket.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Endpoint {
     pub(super) fn default_socket() -> Self {
@@ -57,9 +55,15 @@ impl Endpoint {
         url.port_or_known_default().filter(|_| is_local)
     }
 
-    pub(super) async fn connect(&self) -> anyhow::Result<Box<dyn Stream>> {
+    /// Connects to the server. Over TLS, trusts what `trust` names, and shows the certificate of
+    /// `identity`.
+    pub(super) async fn connect(
+        &self,
+        trust: &Trust,
+        identity: Option<Identity<'_>>,
+    ) -> anyhow::Result<Box<dyn ByteStream>> {
         let connect = async {
-            let stream: Box<dyn Stream> = match self {
+            let stream: Box<dyn ByteStream> = match self {
                 Self::Default(path) => {
                     // If the folder does not exist, another user may have created one with a socket
                     // of their own in its place.
@@ -76,7 +80,7 @@ impl Endpoint {
             anyhow::Ok(stream)
         };
         let connected = timeout(CONNECT_TIMEOUT, connect).await.context("it takes too long");
-        connected.and_then(|connected| connected).with_context(|| {
+        let stream = connected.and_then(|connected| connected).with_context(|| {
             let how = match self {
                 Self::Default(_) => {
                     "start the server with `wireplug serve --control`, or with [control] in its configuration; or, if \
@@ -88,7 +92,18 @@ impl Endpoint {
                 }
             };
             format!("cannot connect to {self}: {how}")
-        })
+        })?;
+        let secure = async {
+            let Self::Http(url) = self else { return Ok(stream) };
+            if url.scheme() != "https" {
+                return Ok(stream);
+            }
+            let tls = Tls::new(&url[Position::BeforeHost..Position::AfterHost], trust, identity)?;
+            let shaken = timeout(CONNECT_TIMEOUT, tls.connect(stream)).await;
+            let stream: Box<dyn ByteStream> = Box::new(shaken.context("the TLS handshake takes too long")??);
+            anyhow::Ok(stream)
+        };
+        secure.await.with_context(|| self.to_string())
     }
 }
 
@@ -97,7 +112,10 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || {
-            format!("{text:?} is not a URL like unix:///run/wireplug/control.sock or http://127.0.0.1:3011")
+            format!(
+                "{text:?} is not a URL like unix:///run/wireplug/control.sock, http://127.0.0.1:3011 or \
+                 https://game.example:3011"
+            )
         };
         if text.starts_with("unix:") {
             return match text.parse() {
@@ -107,7 +125,7 @@ impl FromStr for Endpoint {
         }
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         match Url::parse(&url) {
-            Ok(url) if url.scheme() == "http" && url.has_host() => Ok(Self::Http(url)),
+            Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(Self::Http(url)),
             _ => Err(bad()),
         }
     }
@@ -138,10 +156,11 @@ mod tests {
             ("127.0.0.1:3011", "http://127.0.0.1:3011"),
             ("[::1]:3011", "http://[::1]:3011"),
             ("localhost:3011", "http://localhost:3011"),
+            ("https://game.example:3011/", "https://game.example:3011"),
         ] {
             assert_eq!(endpoint(text).to_string(), shown);
         }
-        for text in ["", "https://127.0.0.1", "unix://run/x", "tcp://127.0.0.1:1"] {
+        for text in ["", "unix://run/x", "tcp://127.0.0.1:1"] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
     }
@@ -152,6 +171,7 @@ mod tests {
             ("127.0.0.1:3011", Some(3011)),
             ("[::1]:3011", Some(3011)),
             ("http://localhost", Some(80)),
+            ("https://127.0.0.1:3011", Some(3011)),
             ("10.0.0.1:3011", None),
             ("localhost.example:3011", None),
             ("unix:///run/control.sock", None),

@@ -58,7 +58,7 @@ impl Target {
         let transport = match url.scheme() {
             "udp" => Transport::Udp(addresses),
             _ => {
-                let tls = encrypted.then(|| Tls::new(host, trust)).transpose()?;
+                let tls = encrypted.then(|| Tls::new(host, trust, None)).transpose()?;
                 Transport::Tcp { addresses, tls, websocket }
             }
         };

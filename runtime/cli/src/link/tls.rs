@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use wireplug_connectors::ByteStream;
 
 /// Whom a client trusts.
 #[derive(clap::Args, Debug)]
@@ -21,12 +21,29 @@ pub(crate) struct Trust {
     /// authorities, or the server's own.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// What names the file, for messages.
+    #[arg(skip = "--ca")]
+    option: &'static str,
 }
 
 impl Trust {
-    /// Trusts the certificates in a file, or those of the system.
-    pub(crate) fn file(ca: Option<PathBuf>) -> Self {
-        Self { ca }
+    /// Trusts the certificates in a file, or those of the system. `option` is what names the file.
+    pub(crate) fn file(ca: Option<PathBuf>, option: &'static str) -> Self {
+        Self { ca, option }
+    }
+}
+
+/// The certificate that a client shows, and its private key.
+pub(crate) struct Identity<'a> {
+    pub(crate) certificate: &'a Path,
+    pub(crate) key: &'a Path,
+}
+
+impl Identity<'_> {
+    fn read(&self) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let key = PrivateKeyDer::from_pem_file(self.key)
+            .with_context(|| format!("cannot read the private key in {}", self.key.display()))?;
+        Ok((read(self.certificate)?, key))
     }
 }
 
@@ -34,15 +51,18 @@ impl Trust {
 pub(crate) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// What names the certificates to trust.
+    option: &'static str,
 }
 
 impl Tls {
-    /// Prepares handshakes with the server that has this name or address.
+    /// Prepares handshakes with the server that has this name or address. The client shows a
+    /// certificate if it has one.
     ///
     /// # Errors
-    /// Returns an error if the name cannot be in a certificate, or if there is no certificate to
-    /// trust.
-    pub(crate) fn new(host: &str, trust: &Trust) -> anyhow::Result<Self> {
+    /// Returns an error if the name cannot be in a certificate, there is no certificate to trust,
+    /// or the client's own cannot be used.
+    pub(crate) fn new(host: &str, trust: &Trust, identity: Option<Identity<'_>>) -> anyhow::Result<Self> {
         // A URL has an IPv6 address in brackets.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
@@ -50,18 +70,30 @@ impl Tls {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier::new(trust)?))
-            .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(trust)?));
+        let config = match identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let (certificates, key) = identity.read()?;
+                config.with_client_auth_cert(certificates, key).with_context(|| {
+                    let Identity { certificate, key } = identity;
+                    format!("{} and {} do not go together", certificate.display(), key.display())
+                })?
+            }
+        };
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name, option: trust.option })
     }
 
-    pub(crate) async fn connect(&self, stream: TcpStream) -> anyhow::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect<S: ByteStream>(&self, stream: S) -> anyhow::Result<TlsStream<S>> {
         self.connector.connect(self.name.clone(), stream).await.map_err(|error| {
             let distrusts = error
                 .get_ref()
                 .and_then(|inner| inner.downcast_ref())
                 .is_some_and(|error| matches!(error, Error::InvalidCertificate(_)));
-            let advice = if distrusts { "; `--ca FILE` names the certificates to trust" } else { "" };
+            let advice = match distrusts {
+                true => format!("; `{} FILE` names the certificates to trust", self.option),
+                false => String::new(),
+            };
             anyhow::anyhow!("the TLS handshake failed: {error}{advice}")
         })
     }
@@ -86,13 +118,16 @@ impl Verifier {
             None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
             Some(certificates) => {
                 for certificate in certificates {
-                    roots.add(certificate.clone()).context("a certificate of --ca cannot be used")?;
+                    roots
+                        .add(certificate.clone())
+                        .with_context(|| format!("a certificate of {} cannot be used", trust.option))?;
                 }
             }
         }
         ensure!(
             !roots.is_empty(),
-            "this system has no certificates of authorities: `--ca FILE` names some to trust"
+            "this system has no certificates of authorities: `{} FILE` names some to trust",
+            trust.option
         );
         let provider = Arc::new(ring::default_provider());
         let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;

@@ -20,6 +20,9 @@ use tokio::time::timeout;
 use super::variable;
 use crate::link::{Tls, Trust};
 
+/// The variable that names the certificates to trust.
+const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+
 /// How long a request may take, the default of OTLP.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -38,7 +41,7 @@ pub(super) struct Client {
 impl Client {
     /// Creates a client that sends from tasks of this runtime.
     pub(super) fn new() -> anyhow::Result<Self> {
-        let trust = Arc::new(Trust::file(variable("OTEL_EXPORTER_OTLP_CERTIFICATE").map(Into::into)));
+        let trust = Arc::new(Trust::file(variable(CERTIFICATE).map(Into::into), CERTIFICATE));
         Ok(Self { runtime: Handle::try_current()?, trust })
     }
 }
@@ -60,7 +63,7 @@ async fn send(request: Request<Bytes>, trust: &Trust) -> anyhow::Result<Response
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((bare, port)).await.with_context(|| format!("{host}:{port}"))?;
     if is_secure {
-        let stream = Tls::new(&host, trust)?.connect(stream).await?;
+        let stream = Tls::new(&host, trust, None)?.connect(stream).await?;
         exchange(TokioIo::new(stream), request).await
     } else {
         exchange(TokioIo::new(stream), request).await

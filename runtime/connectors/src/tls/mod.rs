@@ -5,6 +5,7 @@
 
 mod files;
 mod hello;
+mod server;
 mod stream;
 mod watch;
 
@@ -19,8 +20,10 @@ use tokio_util::task::AbortOnDropHandle;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
+use self::files::Loaded;
 pub use self::files::{TlsError, load};
 pub use self::hello::{UNEXPECTED, is_client_hello};
+pub use self::server::{Secure, ServerTls};
 use self::stream::Encrypted;
 use super::ByteStream;
 use super::prefixed_stream::PrefixedStream;
@@ -37,6 +40,35 @@ pub(super) struct Watch {
     _task: AbortOnDropHandle<()>,
 }
 
+/// The files of TLS as they were loaded. They are not in use yet.
+pub struct TlsFiles {
+    files: TlsConfig,
+    seen: watch::Look,
+    loaded: Loaded,
+}
+
+impl TlsFiles {
+    /// Loads the files.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read or used. The error names the file and what to do.
+    pub fn load(files: &TlsConfig) -> Result<Self, TlsError> {
+        // The fingerprints are taken before the files are read, so that the watch notices a change
+        // in between.
+        let seen = watch::look(files);
+        Ok(Self { files: files.clone(), seen, loaded: load(files)? })
+    }
+
+    /// Uses the files, and watches them for changes.
+    fn start(self, alpn: &'static [&'static str], url: String, certificates: &Certificates) -> (Tls, Watch) {
+        let Self { files, seen, loaded } = self;
+        loaded.warn(&url, certificates);
+        let tls = Tls(Arc::new(RwLock::new(loaded.for_protocol(alpn))));
+        let watching = watch::watch(tls.clone(), files, seen, alpn, url, certificates.clone());
+        (tls, Watch { _task: AbortOnDropHandle::new(tokio::spawn(watching)) })
+    }
+}
+
 impl Tls {
     /// Loads the files, and watches them for changes. `url` names the listener in the log and in
     /// `certificates`, which records when the certificates in the files expire. `alpn` holds the
@@ -47,14 +79,7 @@ impl Tls {
         url: String,
         certificates: &Certificates,
     ) -> Result<(Self, Watch), TlsError> {
-        // The fingerprints are taken before the files are read, so that the watch notices a change
-        // in between.
-        let seen = watch::look(files);
-        let loaded = load(files)?;
-        loaded.warn(&url, certificates);
-        let tls = Self(Arc::new(RwLock::new(loaded.for_protocol(alpn))));
-        let watching = watch::watch(tls.clone(), files.clone(), seen, alpn, url, certificates.clone());
-        Ok((tls, Watch { _task: AbortOnDropHandle::new(tokio::spawn(watching)) }))
+        Ok(TlsFiles::load(files)?.start(alpn, url, certificates))
     }
 
     fn current(&self) -> Arc<ServerConfig> {

@@ -16,7 +16,7 @@ use wireplug_base::{Chain, FileFingerprint, FileWatch, LOOK_EVERY};
 
 /// The fingerprints of the files, or `None` if a file is missing, as for a moment while it is
 /// replaced.
-type Look = Option<Vec<FileFingerprint>>;
+pub(super) type Look = Option<Vec<FileFingerprint>>;
 
 pub(super) fn look(files: &TlsConfig) -> Look {
     files.files().map(|path| Some(FileFingerprint::of(&fs::metadata(path).ok()?))).collect()

@@ -1,10 +1,11 @@
 //! Who may use the control API, and with which role.
 //!
-//! Over TCP a client presents a token. On the Unix socket the kernel reports the client's user. A
-//! web page can make a browser send requests to this machine. Such requests have the header
-//! `Origin`, and are refused, unless they come from the page of the console and carry the cookie of
-//! somebody who logged in there.
+//! Over TCP a client presents a token, or over TLS a certificate. On the Unix socket the kernel
+//! reports the client's user. A web page can make a browser send requests to this machine. Such
+//! requests have the header `Origin`, and are refused, unless they come from the page of the
+//! console and carry the cookie of somebody who logged in there.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
@@ -20,8 +21,8 @@ use tracing::warn;
 use super::backoff::Backoff;
 use super::clients::{Clients, Remote};
 use super::connections::Place;
-use super::console::{ConsoleSessions, is_of_the_page};
-use super::peer::Peer;
+use super::console::{ConsoleSessions, SEC_FETCH_SITE, is_of_the_page};
+use super::peer::{CertificateSubject, Peer};
 use super::refusal::Refusal;
 use super::token::Token;
 use crate::audit::Actor;
@@ -82,11 +83,12 @@ impl Client {
 pub(super) async fn authenticate(
     State(access): State<Arc<Access>>,
     Extension(peer): Extension<Peer>,
+    Extension(subject): Extension<CertificateSubject>,
     Extension(place): Extension<Arc<Place>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match access.client(peer, request.method(), request.headers(), Instant::now()) {
+    match access.client(peer, &subject, request.method(), request.headers(), Instant::now()) {
         Ok(client) => {
             place.known(&client.roles);
             request.extensions_mut().insert(client);
@@ -97,6 +99,18 @@ pub(super) async fn authenticate(
             refusal.into_response()
         }
     }
+}
+
+/// Finds out who a client is that shows a certificate and no token.
+fn by_certificate(remote: &Remote, subject: &str, peer: Peer) -> Result<Client, Refusal> {
+    let roles = remote.roles_of(subject).ok_or_else(|| {
+        let why = format!(
+            "a token is needed: `certificates` of [control] does not name the subject of the client's certificate, \
+             {subject:?}"
+        );
+        Refusal::new(StatusCode::UNAUTHORIZED, why)
+    })?;
+    Ok(Client::new(format!("certificate:{subject}"), roles, peer))
 }
 
 impl Access {
@@ -119,12 +133,11 @@ impl Access {
         let _ = self.expiries.set(expiries);
     }
 
-    /// Returns whether others may replace the clients, and are not the same. A generated token and
-    /// users stay until a restart.
-    pub(super) fn would_change(&self, other: &Remote) -> bool {
+    /// Returns the clients over TCP, or `None` if clients are users of this machine.
+    pub(super) fn remote(&self) -> Option<Remote> {
         match &**self.clients.load() {
-            Clients::Remote(remote) => remote.is_of_a_file() && remote != other,
-            Clients::Users(_) => false,
+            Clients::Remote(remote) => Some(remote.clone()),
+            Clients::Users(_) => None,
         }
     }
 
@@ -189,6 +202,7 @@ impl Access {
     fn client(
         &self,
         peer: Peer,
+        subject: &CertificateSubject,
         method: &Method,
         headers: &HeaderMap,
         now: Instant,
@@ -199,10 +213,11 @@ impl Access {
             self.is_of_the_page(method, headers)?;
             return Ok(Client::with_token(&self.logged_in(cookie, now)?, peer));
         }
-        if headers.contains_key(ORIGIN) {
+        // A browser shows the certificate of a person to every page that asks for it.
+        if headers.contains_key(ORIGIN) || subject.0.is_some() && headers.contains_key(SEC_FETCH_SITE) {
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
-                "the request has an Origin header, and browsers are refused",
+                "the request is one of a browser, and browsers are refused but for the page of the console",
             ));
         }
         match (&**self.clients.load(), peer) {
@@ -215,7 +230,14 @@ impl Access {
                 })?;
                 Ok(Client::new(format!("uid:{uid}"), roles, peer))
             }
-            (Clients::Remote(remote), peer) => self.by_token(&remote.tokens, peer, headers, now),
+            (Clients::Remote(remote), peer) => {
+                if !headers.contains_key(AUTHORIZATION)
+                    && let Some(subject) = &subject.0
+                {
+                    return by_certificate(remote, subject, peer);
+                }
+                self.by_token(&remote.tokens, peer, headers, now)
+            }
             (Clients::Users(_), Peer::Address(_)) => {
                 Err(Refusal::new(StatusCode::FORBIDDEN, "the client's user is unknown"))
             }
@@ -273,6 +295,14 @@ impl Access {
         Ok(token)
     }
 
+    /// Logs that the TLS handshake of a client has failed.
+    pub(super) fn warn_of_handshake(&self, peer: Peer, error: &io::Error) {
+        let Some(left_out) = self.warnings.admit() else { return };
+        if let Peer::Address(address) = peer {
+            warn!(%address, %error, left_out, "a client of the control API fails in its TLS handshake");
+        }
+    }
+
     pub(super) fn warn(&self, peer: Peer, refusal: &Refusal) {
         let Some(left_out) = self.warnings.admit() else { return };
         let (address, uid) = match peer {
@@ -294,9 +324,11 @@ mod tests {
 
     use super::*;
     use crate::admin::clients::Users;
-    use crate::config::{ControlConfig, LocalUser};
+    use crate::config::{ControlCertificate, ControlConfig, LocalUser};
 
     const RIGHT: &str = "0123456789abcdef";
+
+    const NONE: CertificateSubject = CertificateSubject(None);
 
     fn with_token(token: &str) -> HeaderMap {
         let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
@@ -325,7 +357,7 @@ mod tests {
     }
 
     fn status(access: &Access, peer: Peer, token: &str, now: Instant) -> u16 {
-        match access.client(peer, &Method::GET, &with_token(token), now) {
+        match access.client(peer, &NONE, &Method::GET, &with_token(token), now) {
             Ok(client) => {
                 assert_eq!((client.roles, &*client.actor.who), (ControlRole::Read.into(), "token:ann"));
                 200
@@ -339,7 +371,8 @@ mod tests {
         let users =
             Users { own: 1000, allowed: vec![LocalUser { uid: 1001, roles: ControlRole::Read.into() }] };
         let access = Access::new(Clients::Users(users), ConsoleSessions::new(0));
-        let client = |uid| access.client(Peer::User { uid }, &Method::GET, &HeaderMap::new(), Instant::now());
+        let client =
+            |uid| access.client(Peer::User { uid }, &NONE, &Method::GET, &HeaderMap::new(), Instant::now());
         let known = client(1001).ok().expect("the user is named");
         assert_eq!((&*known.actor.who, known.actor.roles.as_deref()), ("uid:1001", Some("read")));
         let refusal = client(1003).err().expect("another user is refused");
@@ -352,7 +385,7 @@ mod tests {
         let access = with_tokens("expired", &format!("old admin {RIGHT} 2020-02-01T03:04:05Z"));
         let now = Instant::now();
         for _ in 0..8 {
-            let refused = access.client(peer("10.0.0.1:1"), &Method::GET, &with_token(RIGHT), now);
+            let refused = access.client(peer("10.0.0.1:1"), &NONE, &Method::GET, &with_token(RIGHT), now);
             let refusal = refused.err().expect("it has expired");
             assert_eq!(refusal.status, StatusCode::UNAUTHORIZED);
             assert!(
@@ -375,7 +408,7 @@ mod tests {
         let field = access.console.begin(token.digest, false, now).unwrap();
         let cookie = HeaderMap::from_iter([(COOKIE, field.split(';').next().unwrap().parse().unwrap())]);
         let roles = || {
-            let client = access.client(peer("127.0.0.1:1"), &Method::GET, &cookie, now);
+            let client = access.client(peer("127.0.0.1:1"), &NONE, &Method::GET, &cookie, now);
             client.map(|client| client.roles.to_string()).map_err(|refusal| refusal.why)
         };
         assert_eq!(roles().as_deref(), Ok("admin"));
@@ -393,6 +426,40 @@ mod tests {
         let refusal =
             access.log_in(peer("127.0.0.1:1"), RIGHT, Instant::now()).expect_err("it may only push");
         assert_eq!(refusal.why, "this needs the role `read`, and the client has only `push`");
+    }
+
+    #[test]
+    fn a_certificate_is_as_good_as_a_token_where_it_is_named() {
+        let certificate = |subject: &str, role: ControlRole| ControlCertificate {
+            subject: subject.to_owned(),
+            roles: role.into(),
+        };
+        let config = ControlConfig {
+            certificates: vec![
+                certificate("O=Example,CN=ci", ControlRole::Trial),
+                certificate("O=Example,CN=ci", ControlRole::Push),
+            ],
+            ..ControlConfig::default()
+        };
+        let remote = Remote::generated(Token::generated(RIGHT), &config);
+        let access = Access::new(Clients::Remote(remote), ConsoleSessions::new(1));
+        let ask = |subject: &str, headers: &HeaderMap| {
+            let subject = CertificateSubject(Some(subject.to_owned()));
+            let client = access.client(peer("127.0.0.1:1"), &subject, &Method::GET, headers, Instant::now());
+            client.map(|client| (client.actor.who, client.roles.to_string())).map_err(|refusal| refusal.why)
+        };
+        let ci = ("certificate:O=Example,CN=ci".to_owned(), "push,trial".to_owned());
+        assert_eq!(ask("O=Example,CN=ci", &HeaderMap::new()), Ok(ci));
+        let why = ask("CN=ci", &HeaderMap::new()).expect_err("the subject is not the whole one");
+        assert!(why.contains("does not name the subject") && why.contains("\"CN=ci\""), "{why}");
+        let generated = ("token:generated".to_owned(), "admin".to_owned());
+        assert_eq!(ask("CN=ci", &with_token(RIGHT)), Ok(generated));
+        // A page elsewhere can make the browser of somebody show their certificate.
+        for (name, value) in [(ORIGIN, "https://evil.example"), (SEC_FETCH_SITE, "cross-site")] {
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            let why = ask("O=Example,CN=ci", &headers).expect_err("it is a browser");
+            assert!(why.contains("browsers are refused"), "{why}");
+        }
     }
 
     #[test]

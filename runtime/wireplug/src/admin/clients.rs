@@ -1,4 +1,5 @@
-//! The clients that the control API knows: those with a token, and the users of this machine.
+//! The clients that the control API knows: those with a token or a certificate, and the users of
+//! this machine.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,7 @@ use tracing::info;
 
 use super::ControlError;
 use super::token::Token;
-use crate::config::{ControlConfig, ControlRole, ControlRoles, LocalUser};
+use crate::config::{ControlCertificate, ControlConfig, ControlRole, ControlRoles, LocalUser};
 use wireplug_connectors::certificates::Expiry;
 
 /// The user ID of root, which may do everything on its machine anyway.
@@ -26,6 +27,7 @@ pub(super) struct Remote {
     pub(super) tokens: Vec<Token>,
     /// The file of the tokens. `None` if the server has generated the only one.
     file: Option<PathBuf>,
+    certificates: Vec<ControlCertificate>,
 }
 
 /// The users of this machine who may connect.
@@ -44,17 +46,29 @@ impl Remote {
     pub(super) fn read(config: &ControlConfig, directory: &Path) -> Result<Option<Self>, ControlError> {
         let Some(file) = config.token_file.as_ref().map(|file| directory.join(file)) else { return Ok(None) };
         let tokens = Token::read(&file).map_err(|error| ControlError::Tokens(error.into()))?;
-        Ok(Some(Self { tokens, file: Some(file) }))
+        Ok(Some(Self { tokens, file: Some(file), certificates: config.certificates.clone() }))
     }
 
-    /// Returns the clients of a server that has generated its only token.
-    pub(super) fn generated(token: Token) -> Self {
-        Self { tokens: vec![token], file: None }
+    /// Returns the clients of a configuration without a file of tokens: those with the token that
+    /// the server has generated, and those with certificates.
+    pub(super) fn generated(token: Token, config: &ControlConfig) -> Self {
+        Self { tokens: vec![token], file: None, certificates: config.certificates.clone() }
     }
 
-    /// Returns whether another file, read later, may replace these clients.
-    pub(super) fn is_of_a_file(&self) -> bool {
-        self.file.is_some()
+    /// Reads the clients of a changed configuration. A generated token stays.
+    ///
+    /// # Errors
+    /// Returns an error if the file of tokens cannot be used.
+    pub(super) fn reread(self, config: &ControlConfig, directory: &Path) -> Result<Self, ControlError> {
+        let read = Self::read(config, directory)?;
+        Ok(read.unwrap_or_else(|| Self { certificates: config.certificates.clone(), ..self }))
+    }
+
+    /// Returns the roles of clients with a certificate that has this subject, or `None` if the
+    /// configuration does not name it.
+    pub(super) fn roles_of(&self, subject: &str) -> Option<ControlRoles> {
+        let named = self.certificates.iter().filter(|certificate| certificate.subject == subject);
+        named.map(|certificate| certificate.roles.clone()).reduce(|roles, more| roles.and(&more))
     }
 
     /// Returns when the tokens expire.
@@ -69,6 +83,9 @@ impl Remote {
 
     /// Logs by their names which tokens a reload has changed.
     pub(super) fn log_changes(&self, before: &Self) {
+        if self.tokens == before.tokens {
+            return;
+        }
         let names = |of: &Self, differs: &dyn Fn(&Token) -> bool| {
             let names: Vec<_> =
                 of.tokens.iter().filter(|token| differs(token)).map(|it| it.name.clone()).collect();

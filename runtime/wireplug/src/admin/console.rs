@@ -27,7 +27,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 
-pub(super) use self::origin::is_of_the_page;
+pub(super) use self::origin::{SEC_FETCH_SITE, is_of_the_page};
 pub(super) use self::sessions::ConsoleSessions;
 use super::access::Access;
 use crate::codec::Digest;

@@ -22,6 +22,9 @@ pub enum ControlError {
     /// content.
     #[error(transparent)]
     Tokens(BoxError),
+    /// A file of TLS cannot be read or used.
+    #[error(transparent)]
+    Tls(BoxError),
     /// The audit log cannot be opened.
     #[error(transparent)]
     AuditLog(BoxError),

@@ -2,13 +2,11 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use wireplug_base::BoxError;
 
@@ -17,6 +15,7 @@ use super::folder::RuntimeFolder;
 use super::peer::Peer;
 use crate::config::{ControlAddress, ControlConfig};
 use crate::server::{InheritedSocket, InheritedSockets};
+use wireplug_connectors::ByteStream;
 use wireplug_connectors::listening::{BoundSocket, DeadPeers, bind_tcp, inherit_tcp, is_tcp_at};
 
 /// The socket's mode if only root and the server's user may connect.
@@ -31,11 +30,6 @@ const SHARED_MODE: u32 = 0o666;
 const DEAD_PEERS: DeadPeers =
     DeadPeers { unacknowledged: Duration::from_secs(10), idle: Duration::from_secs(60) };
 
-/// A connection, over TCP or a Unix socket.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// A bound socket.
 pub(super) struct Listener {
     socket: BoundTo,
@@ -48,7 +42,8 @@ pub(super) struct Listener {
 }
 
 enum BoundTo {
-    Tcp(TcpListener, SocketAddr),
+    /// With the address that was actually bound.
+    Tcp(TcpListener, ControlAddress),
     Unix(BoundSocket, PathBuf),
 }
 
@@ -60,8 +55,8 @@ impl Listener {
         inherited: &mut InheritedSockets,
     ) -> Result<Self, ControlError> {
         match &config.listen {
-            Some(ControlAddress::Http(address)) => {
-                let key = key(&ControlAddress::Http(*address));
+            Some(listen @ (ControlAddress::Http(address) | ControlAddress::Https(address))) => {
+                let key = key(listen);
                 let socket = inherited.take(&key, |socket| is_tcp_at(socket, &(*address).into()));
                 let moved = socket.as_ref().is_some_and(|socket| socket.key.is_some());
                 let stays = socket.as_ref().is_some_and(|socket| socket.stays);
@@ -71,10 +66,14 @@ impl Listener {
                         None => bind_tcp(*address)?,
                     };
                     let bound = listener.local_addr()?;
+                    let bound = match listen {
+                        ControlAddress::Https(_) => ControlAddress::Https(bound),
+                        _ => ControlAddress::Http(bound),
+                    };
                     Ok(Self { socket: BoundTo::Tcp(listener, bound), key, moved, stays })
                 };
                 bind().map_err(|error: io::Error| ControlError::Listen {
-                    address: format!("http://{address}"),
+                    address: listen.to_string(),
                     source: error.into(),
                 })
             }
@@ -144,12 +143,12 @@ impl Listener {
     /// Returns the address, with the port that was actually bound.
     pub(super) fn address(&self) -> ControlAddress {
         match &self.socket {
-            BoundTo::Tcp(_, address) => ControlAddress::Http(*address),
+            BoundTo::Tcp(_, address) => address.clone(),
             BoundTo::Unix(_, path) => ControlAddress::Unix(path.clone()),
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn ByteStream>, Peer)> {
         match &self.socket {
             BoundTo::Tcp(listener, _) => {
                 let (stream, peer) = listener.accept().await?;

@@ -54,9 +54,9 @@
 //! that the head announces. A change that was begun runs to its end, even if the client does not
 //! wait for the answer.
 //!
-//! A client over TCP presents a token, or the cookie of the console. On a Unix socket the kernel
-//! reports the client's user. [`ControlConfig`] has the details. Each change is a line of the audit
-//! log, also if it was refused.
+//! A client over TCP presents a token, over TLS a certificate, or the cookie of the console. On a
+//! Unix socket the kernel reports the client's user. [`ControlConfig`] has the details. Each change
+//! is a line of the audit log, also if it was refused.
 //!
 //! | file | its job |
 //! |---|---|
@@ -126,6 +126,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 pub(crate) use self::access::Access;
 use self::clients::{Clients, Remote, Users};
@@ -136,18 +137,24 @@ pub use self::error::{ControlError, FolderError};
 pub use self::folder::RuntimeFolder;
 use self::generated::GeneratedFile;
 pub use self::health::HealthListener;
-use self::listener::{Listener, Stream};
-use self::peer::Peer;
+use self::listener::Listener;
+use self::peer::{CertificateSubject, Peer};
 pub(crate) use self::reread::Reread;
 pub use self::sessions::Kicked;
 use crate::audit::FileWriter;
 use crate::config::{ControlAddress, ControlConfig};
 use crate::server::{InheritedSocket, InheritedSockets, RunningServer};
 use crate::session_trace::Mask;
-use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, SpareDescriptor, is_out_of_descriptors};
+use wireplug_connectors::ByteStream;
+use wireplug_connectors::listening::{
+    AcceptErrors, MAX_HEAD, Secure, ServerTls, SpareDescriptor, TlsFiles, is_out_of_descriptors,
+};
 
-/// How long a request's head may take.
+/// How long a request's head may take, and before it the handshake of TLS.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The protocol inside TLS, as TLS names it.
+const ALPN: &[&str] = &["http/1.1"];
 
 /// How long the input of a client is still read after the answer.
 const LINGER: Duration = Duration::from_secs(2);
@@ -162,6 +169,12 @@ fn has_effect(config: &ControlConfig) -> Result<(), ControlError> {
         Some(&(key, why)) => Err(ControlError::Key { key, why }),
         None => Ok(()),
     }
+}
+
+/// Loads the files of TLS, if there are any.
+fn tls(config: &ControlConfig, directory: &Path) -> Result<Option<TlsFiles>, ControlError> {
+    let files = config.tls.as_ref().map(|tls| TlsFiles::load(&tls.within(directory)));
+    files.transpose().map_err(|error| ControlError::Tls(error.into()))
 }
 
 /// What requests and the control API tell each other.
@@ -184,6 +197,7 @@ pub struct ControlApi {
     mask: Mask,
     audit: Option<FileWriter>,
     token: Option<GeneratedFile>,
+    tls: Option<TlsFiles>,
     handle: ControlHandle,
     orders: mpsc::Receiver<Order>,
 }
@@ -224,13 +238,14 @@ impl ControlHandle {
 }
 
 impl ControlApi {
-    /// Reads the file of tokens as [`ControlApi::bind`] does, and changes nothing. Paths in the
-    /// configuration are relative to `directory`.
+    /// Reads the files of tokens and of TLS as [`ControlApi::bind`] does, and changes nothing.
+    /// Paths in the configuration are relative to `directory`.
     ///
     /// # Errors
-    /// Returns an error if `bind` would refuse a key or the file of tokens.
+    /// Returns an error if `bind` would refuse a key, the file of tokens or a file of TLS.
     pub fn check(config: &ControlConfig, directory: &Path) -> Result<(), ControlError> {
         has_effect(config)?;
+        tls(config, directory)?;
         Remote::read(config, directory).map(drop)
     }
 
@@ -257,16 +272,24 @@ impl ControlApi {
     ) -> Result<Self, ControlError> {
         has_effect(config)?;
         let in_directory = |file: &PathBuf| directory.join(file);
+        let tls = tls(config, directory)?;
         let audit = config.audit_log.as_ref().map(in_directory);
         let audit = audit.map(|file| FileWriter::open(&file)).transpose();
         let audit = audit.map_err(|error| ControlError::AuditLog(error.into()))?;
         let listener = Listener::bind(config, inherited).await?;
         let mut token = None;
+        if listener.address().is_exposed() {
+            warn!(
+                address = %listener.address(),
+                "the control API has no TLS: who can read the network can read its tokens; `listen` at https://IP:PORT \
+                 has TLS"
+            );
+        }
         let clients = match listener.address() {
             ControlAddress::Unix(_) => {
                 Clients::Users(Users { own: folder::own_uid(), allowed: config.allow.clone() })
             }
-            ControlAddress::Http(address) => {
+            ControlAddress::Http(address) | ControlAddress::Https(address) => {
                 let known = match Remote::read(config, directory)? {
                     Some(known) => known,
                     None => {
@@ -283,16 +306,13 @@ impl ControlApi {
                                 .map_err(|error| ControlError::Tokens(error.into()))?,
                         };
                         token = Some(file);
-                        Remote::generated(generated)
+                        Remote::generated(generated, config)
                     }
                 };
                 Clients::Remote(known)
             }
         };
-        let port = match listener.address() {
-            ControlAddress::Http(address) => address.port(),
-            ControlAddress::Unix(_) => 0,
-        };
+        let port = listener.address().tcp().map_or(0, |address| address.port());
         let access = Arc::new(Access::new(clients, ConsoleSessions::new(port)));
         let mask = Mask::new(&config.trace_mask);
         let (orders, received) = mpsc::channel(1);
@@ -303,6 +323,7 @@ impl ControlApi {
             mask,
             audit,
             token,
+            tls,
             handle: ControlHandle(orders),
             orders: received,
         })
@@ -328,7 +349,7 @@ impl ControlApi {
     /// all requests that were accepted are answered. Dropping the future stops the API. A change
     /// that was begun goes on even then.
     pub async fn serve(self, server: &RunningServer) {
-        let Self { listener, access, max_upload, mask, audit, mut token, handle: _, mut orders } = self;
+        let Self { listener, access, max_upload, mask, audit, mut token, tls, handle: _, mut orders } = self;
         if let Some(file) = &mut token {
             file.own();
         }
@@ -337,6 +358,9 @@ impl ControlApi {
         }
         server.parts().events.begin();
         access.note_expiries(server.nodes().expiries().clone());
+        let url = listener.address().to_string();
+        let tls = tls.map(|files| ServerTls::start(files, ALPN, url, server.nodes().expiries()));
+        let tls = tls.map(Arc::new);
         // A second control API of one server would not be read again.
         let _ = server.parts().control.set(Arc::clone(&access));
         let end = CancellationToken::new();
@@ -344,7 +368,7 @@ impl ControlApi {
         let marks = Marks { end: end.clone(), left: left.clone() };
         let router = codecs::routes(server, max_upload, mask, marks)
             .layer(middleware::from_fn_with_state(Arc::clone(&access), access::authenticate))
-            .merge(console::routes(access))
+            .merge(console::routes(Arc::clone(&access)))
             .merge(health::routes(server.parts().health.clone()))
             .layer(middleware::map_response(console::harden));
         let open = Connections::default();
@@ -374,8 +398,17 @@ impl ControlApi {
                     errors.accepted();
                     match open.open(peer.source()) {
                         Some(place) => {
-                            connections.spawn(serve_one(socket, peer, Arc::new(place), router.clone()));
+                            let secured = (tls.clone(), Arc::clone(&access));
+                            connections.spawn(serve_one(
+                                socket,
+                                secured,
+                                peer,
+                                Arc::new(place),
+                                router.clone(),
+                            ));
                         }
+                        // The handshake of TLS would take longer than there is time for.
+                        None if tls.is_some() => {}
                         None => {
                             connections.spawn(turn_away(socket));
                         }
@@ -407,10 +440,24 @@ impl ControlApi {
 }
 
 /// Answers one request, unless the connection is closed first to make room for another one.
-async fn serve_one(socket: Box<dyn Stream>, peer: Peer, place: Arc<Place>, router: Router) {
+async fn serve_one(
+    socket: Box<dyn ByteStream>,
+    (tls, access): (Option<Arc<ServerTls>>, Arc<Access>),
+    peer: Peer,
+    place: Arc<Place>,
+    router: Router,
+) {
     let router = router.layer(Extension(peer)).layer(Extension(Arc::clone(&place)));
-    let service = TowerToHyperService::new(router);
     let connection = async {
+        let (socket, subject) = match tls {
+            None => (socket, CertificateSubject::default()),
+            Some(tls) => match timeout(HEAD_TIMEOUT, tls.accept(socket, HEAD_TIMEOUT)).await {
+                Ok(Ok(Secure { stream, attributes })) => (stream, CertificateSubject::of(attributes)),
+                Ok(Err(error)) => return access.warn_of_handshake(peer, &error),
+                Err(_) => return access.warn_of_handshake(peer, &io::ErrorKind::TimedOut.into()),
+            },
+        };
+        let service = TowerToHyperService::new(router.layer(Extension(subject)));
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -434,7 +481,7 @@ async fn serve_one(socket: Box<dyn Stream>, peer: Peer, place: Arc<Place>, route
 }
 
 /// Answers a client for which there is no place, if that is possible without waiting.
-async fn turn_away(mut socket: Box<dyn Stream>) {
+async fn turn_away(mut socket: Box<dyn ByteStream>) {
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{FULL}",

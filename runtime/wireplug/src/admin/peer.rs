@@ -24,6 +24,19 @@ pub(super) enum Source {
     User(u32),
 }
 
+/// The subject of the certificate that a client has shown. The handshake of TLS has verified the
+/// certificate. `None` if there is none, or if its subject is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct CertificateSubject(pub(super) Option<String>);
+
+impl CertificateSubject {
+    /// Takes the subject out of the attributes of a client over TLS.
+    pub(super) fn of(attributes: Vec<(String, String)>) -> Self {
+        let subject = attributes.into_iter().find(|(name, _)| name == "tls-client-subject");
+        Self(subject.map(|(_, subject)| subject))
+    }
+}
+
 impl Peer {
     pub(super) fn source(self) -> Source {
         match self {

@@ -14,11 +14,13 @@ use crate::config::ControlConfig;
 pub(crate) struct Reread {
     access: Arc<Access>,
     remote: Remote,
+    /// Whether the tokens differ from those before.
+    pub(crate) has_other_tokens: bool,
 }
 
 impl Reread {
     /// Reads the file of tokens again. Returns `None` if the control API goes on with the clients
-    /// that it has: there is no file, or nothing in the file has changed.
+    /// that it has: they are users of this machine, or nothing has changed.
     ///
     /// # Errors
     /// Returns an error if the file cannot be used.
@@ -27,11 +29,14 @@ impl Reread {
         config: &ControlConfig,
         directory: &Path,
     ) -> Result<Option<Self>, ControlError> {
-        let (config, directory) = (config.clone(), directory.to_owned());
+        let Some(before) = access.remote() else { return Ok(None) };
+        let (current, config, directory) = (before.clone(), config.clone(), directory.to_owned());
         // The file may be on a slow disk.
-        let read = spawn_blocking(move || Remote::read(&config, &directory));
-        let Some(remote) = read.await.expect("reading does not panic")? else { return Ok(None) };
-        Ok(access.would_change(&remote).then(|| Self { access: Arc::clone(access), remote }))
+        let read = spawn_blocking(move || current.reread(&config, &directory));
+        let remote = read.await.expect("reading does not panic")?;
+        let has_other_tokens = remote.tokens != before.tokens;
+        let changes = remote != before;
+        Ok(changes.then(|| Self { access: Arc::clone(access), remote, has_other_tokens }))
     }
 
     /// Replaces the clients of the control API. What a client has begun goes on.

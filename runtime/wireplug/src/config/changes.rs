@@ -243,6 +243,7 @@ impl Difference {
             ["listeners", _, "limits", _] => Effect::AtOnce,
             ["services", ..] => Effect::AtOnce,
             ["control", "token-file"] if both => Effect::AtOnce,
+            ["control", "certificates"] => Effect::AtOnce,
             ["codecs", _] if !both => Effect::AtOnce,
             ["codecs", _, "file" | "builtin" | "options" | "sha256"] => Effect::AtOnce,
             ["codecs", _, "registry", ..] => Effect::AtOnce,

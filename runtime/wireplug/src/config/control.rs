@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::roles::{ControlRole, ControlRoles};
 use wireplug_base::units;
+use wireplug_connectors::config::TlsConfig;
 
 /// The control API, over HTTP. It shows what the server does; lists, swaps, tries and rolls back
 /// codecs; and operates the server. What a client may do depends on its roles.
@@ -17,14 +18,15 @@ use wireplug_base::units;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ControlConfig {
-    /// Where the control API listens: `unix:///PATH` or `http://IP:PORT`. A plain `IP:PORT` means
-    /// `http://IP:PORT`, and port 0 selects a free port. By default, the server listens on the Unix
-    /// socket `wireplug/control.sock` in `$XDG_RUNTIME_DIR`. Without this variable, it listens on
-    /// `wireplug-UID/control.sock` in the folder of temporary files. The commands look in the same
-    /// places. On a Unix socket, the kernel tells the server the user of the client. Root and the
-    /// server's own user have the role `admin`. All other users are refused unless `allow` names
-    /// them. Over TCP, each request needs a token, also on loopback. The control API has no TLS.
-    /// Use a tunnel or a proxy with TLS to carry it over networks.
+    /// Where the control API listens: `unix:///PATH`, `https://IP:PORT` or `http://IP:PORT`. A
+    /// plain `IP:PORT` means `http://IP:PORT`, and port 0 selects a free port. By default, the
+    /// server listens on the Unix socket `wireplug/control.sock` in `$XDG_RUNTIME_DIR`. Without
+    /// this variable, it listens on `wireplug-UID/control.sock` in the folder of temporary files.
+    /// The commands look in the same places. On a Unix socket, the kernel tells the server the user
+    /// of the client. Root and the server's own user have the role `admin`. All other users are
+    /// refused unless `allow` names them. Over TCP, each request needs a token, also on loopback,
+    /// or over TLS a certificate that `certificates` names. Over networks, use `https://`: without
+    /// TLS, who can read the network can read the tokens, and the server logs a warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "units::ControlAddress")]
     pub listen: Option<ControlAddress>,
@@ -33,6 +35,17 @@ pub struct ControlConfig {
     /// server's user can enter the folder of the default socket.
     #[serde(default)]
     pub allow: Vec<LocalUser>,
+    /// TLS, which `https://` needs. With `client-ca`, clients can show certificates in place of a
+    /// token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TlsConfig")]
+    pub tls: Option<TlsConfig>,
+    /// Clients that need no token, because they show a certificate, each with their roles:
+    /// `certificates = [{ subject = "CN=ci", roles = ["trial"] }]`. This key needs `tls.client-ca`.
+    /// A client with another certificate needs a token, and so does one without a certificate, if
+    /// `tls.client-certificates` is `"optional"`.
+    #[serde(default)]
+    pub certificates: Vec<ControlCertificate>,
     /// A file with the tokens of clients over TCP; a path relative to the configuration file. Each
     /// line is `NAME ROLES TOKEN`, or `NAME ROLES TOKEN EXPIRES`. The name appears in the audit
     /// log. The roles have commas between them, such as `read,push`. The token has at least 16
@@ -79,6 +92,19 @@ pub struct LocalUser {
     pub roles: ControlRoles,
 }
 
+/// A client certificate that the control API accepts in place of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ControlCertificate {
+    /// The whole subject of the certificate in the form of RFC 4514, as `openssl x509 -noout
+    /// -subject -nameopt RFC2253 -in FILE` prints it behind `subject=`. It appears in the audit
+    /// log.
+    pub subject: String,
+    /// What a client with this certificate may do.
+    #[schemars(with = "Vec<ControlRole>", length(min = 1))]
+    pub roles: ControlRoles,
+}
+
 /// The address of a control API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -87,12 +113,31 @@ pub enum ControlAddress {
     Unix(PathBuf),
     /// HTTP over TCP: `http://IP:PORT`.
     Http(SocketAddr),
+    /// HTTP over TLS: `https://IP:PORT`.
+    Https(SocketAddr),
+}
+
+impl ControlAddress {
+    /// Returns the address of TCP, or `None` for a Unix socket.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Http(address) | Self::Https(address) => Some(*address),
+        }
+    }
+
+    /// Returns whether tokens for this address pass over networks where others can read them.
+    #[cfg(any(feature = "control", test))]
+    pub(crate) fn is_exposed(&self) -> bool {
+        matches!(self, Self::Http(address) if !address.ip().to_canonical().is_loopback())
+    }
 }
 
 /// The error for a text that is not the address of a control API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not an address of the control API, such as unix:///run/wireplug/control.sock or http://127.0.0.1:3011"
+    "{0:?} is not an address of the control API, such as unix:///run/wireplug/control.sock, http://127.0.0.1:3011 or \
+     https://192.0.2.1:3011"
 )]
 pub struct BadControlAddress(String);
 
@@ -109,8 +154,11 @@ impl FromStr for ControlAddress {
                 Err(bad())
             };
         }
-        let address = text.strip_prefix("http://").unwrap_or(text);
-        address.strip_suffix('/').unwrap_or(address).parse().map(Self::Http).map_err(|_| bad())
+        let (address, over): (_, fn(SocketAddr) -> Self) = match text.strip_prefix("https://") {
+            Some(address) => (address, Self::Https),
+            None => (text.strip_prefix("http://").unwrap_or(text), Self::Http),
+        };
+        address.strip_suffix('/').unwrap_or(address).parse().map(over).map_err(|_| bad())
     }
 }
 
@@ -119,6 +167,7 @@ impl fmt::Display for ControlAddress {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Http(address) => write!(f, "http://{address}"),
+            Self::Https(address) => write!(f, "https://{address}"),
         }
     }
 }
@@ -144,6 +193,8 @@ impl Default for ControlConfig {
     fn default() -> Self {
         Self {
             listen: None,
+            tls: None,
+            certificates: Vec::new(),
             allow: Vec::new(),
             token_file: None,
             audit_log: None,
@@ -162,7 +213,8 @@ impl ControlConfig {
     /// Returns the keys that have no effect together with `listen`, or without it, each with the
     /// reason.
     pub(crate) fn misfits(&self) -> Vec<(&'static str, &'static str)> {
-        let is_tcp = matches!(self.listen, Some(ControlAddress::Http(_)));
+        let is_tcp = self.listen.as_ref().is_some_and(|listen| listen.tcp().is_some());
+        let is_tls = matches!(self.listen, Some(ControlAddress::Https(_)));
         let mut found = Vec::new();
         if !self.allow.is_empty() && is_tcp {
             found.push((
@@ -178,11 +230,26 @@ impl ControlConfig {
                  that they can enter, such as unix:///run/wireplug/control.sock",
             ));
         }
+        if is_tls && self.tls.is_none() {
+            found.push(("tls", "https:// needs this table, with a `certificate` and its `key`"));
+        }
+        if self.tls.is_some() && !is_tls {
+            found.push(("tls", "it would have no effect: set `listen` to https://IP:PORT"));
+        }
+        if self.tls.as_ref().is_some_and(|tls| tls.starttls) {
+            found.push(("tls", "`starttls` is for listeners at tcp://: leave it out"));
+        }
+        if !self.certificates.is_empty() && self.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none()) {
+            found.push((
+                "certificates",
+                "the server asks no client for a certificate: set `tls.client-ca` to the roots that issue them",
+            ));
+        }
         if self.token_file.is_some() && !is_tcp {
             found.push((
                 "token-file",
                 "tokens are for TCP; on a Unix socket the kernel tells the client's user: leave this key out, \
-                 or set `listen` to http://IP:PORT",
+                 or set `listen` to https://IP:PORT or http://IP:PORT",
             ));
         }
         found
@@ -200,13 +267,33 @@ mod tests {
             ("http://127.0.0.1:3011", "http://127.0.0.1:3011"),
             ("http://[::1]:3011/", "http://[::1]:3011"),
             ("127.0.0.1:3011", "http://127.0.0.1:3011"),
+            ("https://127.0.0.1:3011", "https://127.0.0.1:3011"),
         ] {
             assert_eq!(
                 text.parse::<ControlAddress>().map(|address| address.to_string()).as_deref(),
                 Ok(shown)
             );
         }
-        let bad = ["", "unix://run/control.sock", "unix:///", "https://127.0.0.1:1", "localhost:1", "3011"];
+        for (text, is_exposed) in [
+            ("0.0.0.0:1", true),
+            ("http://192.0.2.1:1", true),
+            ("[::]:1", true),
+            ("https://192.0.2.1:1", false),
+            ("127.0.0.1:1", false),
+            ("[::ffff:127.0.0.1]:1", false),
+            ("unix:///run/control.sock", false),
+        ] {
+            assert_eq!(text.parse::<ControlAddress>().map(|it| it.is_exposed()), Ok(is_exposed), "{text}");
+        }
+        let bad = [
+            "",
+            "unix://run/control.sock",
+            "unix:///",
+            "https://localhost:1",
+            "tls://127.0.0.1:1",
+            "localhost:1",
+            "3011",
+        ];
         for text in bad {
             assert!(text.parse::<ControlAddress>().is_err(), "{text}");
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     Builtin, ClientLimits, CodecConfig, CodecLimits, Config, FaultLimits, Key, ListenerConfig, Problem,
-    Problems,
+    Problems, TlsConfig,
 };
 use wireplug_base::Chain;
 use wireplug_base::units::{duration_text, size_text};
@@ -307,8 +307,13 @@ fn layers(
         found.push(Conflict { key, others: vec![url_key], what: format!("{url}: {what}") });
         return;
     }
-    let Some(tls) = tls else { return };
-    let key = key.clone().name("tls");
+    if let Some(settings) = tls {
+        self::tls(&key.clone().name("tls"), settings, directory, found);
+    }
+}
+
+/// Checks the keys of a table for TLS against each other, and its files.
+fn tls(key: &Key, tls: &TlsConfig, directory: &Path, found: &mut Vec<Conflict>) {
     if tls.client_certificates.is_some() && tls.client_ca.is_none() {
         let what = "it has no effect without `client-ca`, the roots of the clients' certificates".to_owned();
         let others = vec![key.clone().name("client-ca")];
@@ -323,7 +328,7 @@ fn layers(
         // Files that have another problem get no second message.
         let others =
             ["certificate", "key", "client-ca", "client-crl"].map(|name| key.clone().name(name)).to_vec();
-        found.push(Conflict { key, others, what: Chain::of(&error).to_string() });
+        found.push(Conflict { key: key.clone(), others, what: Chain::of(&error).to_string() });
     }
 }
 

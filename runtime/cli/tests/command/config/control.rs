@@ -27,7 +27,7 @@ fn the_control_api_listens_at_the_same_urls_everywhere() {
         control("listen = 'localhost:1'"),
         [
             "w.toml:9:1: control.listen: \"localhost:1\" is not allowed: it must be a URL: a Unix socket such as \
-          \"unix:///run/wireplug/control.sock\", or an IP address with a port, such as \"http://127.0.0.1:3011\""
+          \"unix:///run/wireplug/control.sock\", or an IP address with a port, such as \"http://127.0.0.1:3011\" or \"https://192.0.2.1:3011\""
         ]
     );
 }
@@ -59,4 +59,29 @@ fn keys_of_the_control_api_without_effect_are_refused() {
     let why = control("listen = 'unix:///x/y'\nallow = [{ uid = 1, roles = [] }]");
     assert!(why[0].contains("control.allow[0].roles: at least one is needed"), "{why:?}");
     parse(&format!("{MINIMAL}[control]\nlisten = 'unix:///x/y'\n{allow}"));
+}
+
+#[test]
+fn tls_of_the_control_api_goes_with_https() {
+    let why = control("listen = 'https://127.0.0.1:1'");
+    assert!(why[0].contains("control.listen: https:// needs this table"), "{why:?}");
+    let tls = "tls = { certificate = 'no.pem', key = 'no.key' }";
+    for listen in ["listen = 'http://127.0.0.1:1'\n", "listen = 'unix:///x/y'\n", ""] {
+        let why = control(&format!("{listen}{tls}"));
+        assert!(why.iter().any(|why| why.contains("control.tls: it would have no effect")), "{why:?}");
+    }
+    let why = control(&format!("listen = 'https://127.0.0.1:1'\n{tls}"));
+    assert!(why.len() == 1 && why[0].contains("control.tls: no.pem: the file of `certificate`"), "{why:?}");
+    let starttls = tls.replace('}', ", starttls = true }");
+    let why = control(&format!("listen = 'https://127.0.0.1:1'\n{starttls}"));
+    assert!(why.iter().any(|why| why.contains("`starttls` is for listeners")), "{why:?}");
+    let unasked = tls.replace('}', ", client-certificates = 'optional' }");
+    let why = control(&format!("listen = 'https://127.0.0.1:1'\n{unasked}"));
+    assert!(
+        why.iter().any(|why| why.contains("control.tls.client-certificates: it has no effect")),
+        "{why:?}"
+    );
+    let certificates = "certificates = [{ subject = 'CN=ci', roles = ['trial'] }]";
+    let why = control(&format!("listen = 'https://127.0.0.1:1'\n{tls}\n{certificates}"));
+    assert!(why.iter().any(|why| why.contains("control.certificates: the server asks no client")), "{why:?}");
 }

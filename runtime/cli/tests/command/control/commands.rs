@@ -121,8 +121,8 @@ fn says_what_is_wrong() {
     let nowhere: &[(&[&str], &str)] = &[
         (&["list", "--control", &url], "start the server with `wireplug serve --control URL`"),
         (
-            &["list", "--control", "https://127.0.0.1"],
-            "is not a URL like unix:///run/wireplug/control.sock or http://",
+            &["list", "--control", "tcp://127.0.0.1"],
+            "is not a URL like unix:///run/wireplug/control.sock, http://",
         ),
         (&["list", "--token-file", "/nowhere"], "cannot read the token in /nowhere"),
         (&["swap", "pomelo", "/nowhere.wasm"], "cannot read the codec /nowhere.wasm"),

@@ -17,6 +17,7 @@ mod roles;
 mod secrets;
 mod sessions;
 mod socket;
+mod tls;
 mod tokens;
 mod trace;
 mod trust;
@@ -130,8 +131,10 @@ impl Controlled {
 
     fn with(arguments: &[&str]) -> Self {
         let server = Served::start(command(&["serve"]).args(arguments));
-        let control = server.control.as_ref().and_then(|url| url.strip_prefix("http://"));
-        let control = control.expect("it has a control API over TCP").to_owned();
+        let control = server.control.as_ref().and_then(|url| url.split_once("://"));
+        let (scheme, control) = control.expect("it has a control API");
+        assert!(scheme != "unix", "its control API is over TCP");
+        let control = control.to_owned();
         Self { server, control }
     }
 

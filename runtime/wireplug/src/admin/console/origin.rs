@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, Method};
 
 /// Where a request comes from, as a browser says it for pages that it trusts: over HTTPS, or on
 /// loopback.
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(in crate::admin) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A header that a request has at most once.
 enum Once<'a> {
@@ -37,7 +37,8 @@ pub(in crate::admin) fn is_of_the_page(method: &Method, headers: &HeaderMap) -> 
     !proven.contains(&Some(false)) && (method.is_safe() || proven.contains(&Some(true)))
 }
 
-/// Returns whether the page was loaded over HTTPS, through a proxy that ends TLS.
+/// Returns whether the page was loaded over HTTPS, from this server or through a proxy that ends
+/// TLS.
 pub(super) fn is_https(headers: &HeaderMap) -> bool {
     headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }

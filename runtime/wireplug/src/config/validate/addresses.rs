@@ -78,8 +78,10 @@ impl Taken {
     /// Returns the address of the control API. None if it is any free port, or the default socket.
     pub(super) fn by_control(address: &ControlAddress) -> Option<Self> {
         let (endpoint, text) = match address {
-            ControlAddress::Http(address) if address.port() == 0 => return None,
-            ControlAddress::Http(address) => {
+            ControlAddress::Http(address) | ControlAddress::Https(address) if address.port() == 0 => {
+                return None;
+            }
+            ControlAddress::Http(address) | ControlAddress::Https(address) => {
                 (Endpoint::Tcp(Host::Ip(address.ip().to_canonical()), address.port()), address.to_string())
             }
             ControlAddress::Unix(path) => (Endpoint::Path(path.clone()), address.to_string()),

@@ -17,6 +17,9 @@ pub(super) fn control(
     for (name, why) in control.misfits() {
         found.push(Conflict { key: key(name), others: vec![key("listen")], what: why.to_owned() });
     }
+    if let Some(tls) = &control.tls {
+        super::tls(&key("tls"), tls, directory, found);
+    }
     if let Some(file) = control.token_file.as_ref().filter(|file| !directory.join(file).is_file()) {
         found.push(Conflict { key: key("token-file"), others: Vec::new(), what: no_file(directory, file) });
     }

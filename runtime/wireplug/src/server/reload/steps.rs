@@ -115,7 +115,8 @@ impl Running {
         let (Some(access), Some(config)) = (self.control.get(), &after.control) else { return Ok(None) };
         let clients = Reread::read(access, config, directory).await?;
         let key = Key::default().name("control").name("token-file").to_string();
-        if clients.is_some() && !changes.iter().any(|change| change.key == key) {
+        let has_other_tokens = clients.as_ref().is_some_and(|clients| clients.has_other_tokens);
+        if has_other_tokens && !changes.iter().any(|change| change.key == key) {
             let effect = Effect::AtOnce;
             changes.push(Change { key, from: None, to: None, effect, connections: 0 });
         }
