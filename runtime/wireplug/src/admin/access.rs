@@ -373,7 +373,7 @@ mod tests {
         let access = Access::new(Clients::Users(users), ConsoleSessions::new(0));
         let client =
             |uid| access.client(Peer::User { uid }, &NONE, &Method::GET, &HeaderMap::new(), Instant::now());
-        let known = client(1001).ok().expect("the user is named");
+        let known = client(1001).expect("the user is named");
         assert_eq!((&*known.actor.who, known.actor.roles.as_deref()), ("uid:1001", Some("read")));
         let refusal = client(1003).err().expect("another user is refused");
         assert_eq!(refusal.status, StatusCode::FORBIDDEN);
