@@ -2,9 +2,9 @@
 //! on none.
 //!
 //! The state of a rollout is a [`Rollout`] in a store that all nodes share, so it outlives each
-//! node. No node leads. Each node makes its slot what the state wants ([`node`]), and reports how
+//! node. No node leads. Each node makes its slot what the state wants (`node`), and reports how
 //! its slot is. Each node also reads the reports of all nodes, and moves the state on if they allow
-//! it ([`verdict`]). If several nodes do so at the same time, the store accepts one of them.
+//! it (`verdict`). If several nodes do so at the same time, the store accepts one of them.
 //!
 //! | file | its job |
 //! |---|---|
