@@ -79,7 +79,7 @@ impl RemoteState {
                 failing: None,
             },
             Err(error) => {
-                let problem = Chain::of(error).to_string();
+                let problem = Chain::of(error.cause()).to_string();
                 Self { failing: Some(Failing { since: now, problem }), ..Self::default() }
             }
         }
@@ -93,7 +93,7 @@ impl SlotState {
         if let Some(remote) = source.remote() {
             match &fetched {
                 Ok(_) => self.remote_answered(&remote.reference()),
-                Err(error) => self.remote_failed(&remote.reference(), Chain::of(error).to_string()),
+                Err(error) => self.remote_failed(&remote.reference(), Chain::of(error.cause()).to_string()),
             }
         }
         fetched
