@@ -8,6 +8,7 @@
 //! | [`client`] | a Pomelo client over TCP or WebSocket |
 //! | [`counted`] | a runtime for servers whose CPU time is measured |
 //! | [`digits`] | a client of the codec that cuts its stream itself and changes its framing |
+//! | [`docker_registry`] | a registry of containers, which is a program of others |
 //! | [`figures`] | the figures of benchmarks and soaks, for the recipe that compares them with the goals |
 //! | [`folder`] | folders for the files of tests |
 //! | [`guide`] | the code blocks of documentation pages, run as they are |
@@ -27,6 +28,7 @@ pub mod blocking;
 pub mod client;
 pub mod counted;
 pub mod digits;
+pub mod docker_registry;
 pub mod figures;
 pub mod folder;
 pub mod guide;

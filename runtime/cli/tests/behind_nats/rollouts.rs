@@ -1,5 +1,6 @@
 //! Rollouts over three nodes, of which each is killed and started again in between.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use wireplug_tests::docker_registry::DockerRegistry;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Function::{Decode, Restore, Save};
 use wireplug_tests::hostile::Guest;
@@ -41,10 +43,13 @@ fn bad() -> Guest {
     version("bad").with(Decode, trap)
 }
 
-/// Three nodes, and a service behind them that echoes.
+/// Three nodes, a service behind them that echoes, and a registry with the versions.
 struct Fleet {
     nodes: Vec<Served>,
     nats: NatsServer,
+    /// The reference of each version, by its name.
+    versions: BTreeMap<&'static str, String>,
+    _registry: DockerRegistry,
     folder: Folder,
     _service: async_nats::Client,
 }
@@ -58,11 +63,16 @@ impl Fleet {
             (200, String::from_utf8_lossy(&request.payload).into_owned())
         })
         .await;
-        folder.write("old.wasm", version("old").build());
-        folder.write("new.wasm", version("new").build());
-        folder.write("bad.wasm", bad().build());
+        let registry = DockerRegistry::start(&folder, "", "");
+        let push = |name: &'static str, version: Guest| {
+            let file = folder.write(&format!("{name}.wasm"), version.build());
+            let mut push = wireplug(["codec", "push"]);
+            let said = finish(push.arg(file).arg(registry.reference(name))).printed();
+            (name, said.lines().next().expect("the reference by its digest").to_owned())
+        };
+        let versions = [push("old", version("old")), push("new", version("new")), push("bad", bad())].into();
         let nodes = NODES.map(|name| node(name, "127.0.0.1:0", &nats, &folder)).into();
-        Self { nodes, nats, folder, _service: service }
+        Self { nodes, nats, versions, _registry: registry, folder, _service: service }
     }
 
     /// Kills a node, and starts it again at the same address.
@@ -82,12 +92,12 @@ impl Fleet {
         finish(wireplug(["rollout", "line"]).args(arguments).args(["--control", &control]))
     }
 
-    /// Begins a rollout of a file on the first node, whose steps are held for this time.
-    fn begin(&self, file: &str, hold: &str) {
-        let file = self.folder.text(file);
+    /// Begins a rollout of a version on the first node, whose steps are held for this time.
+    fn begin(&self, version: &str, hold: &str) {
+        let file = &self.versions[version];
         let steps = ["--canary", "20%", "--then", "50%", "--then", "100%", "--hold", hold];
         let limits = ["--max-faults", "3", "--detach"];
-        self.rollout(0, &[&[&*file][..], &steps, &limits].concat()).printed();
+        self.rollout(0, &[&[&**file][..], &steps, &limits].concat()).printed();
     }
 
     /// Returns the last rollout, as a node reports it.
@@ -230,8 +240,8 @@ async fn converse(address: &str, sent: &AtomicU64, is_hostile: bool, counted: &m
 async fn a_good_version_becomes_current_everywhere_although_each_node_dies_in_between() {
     let mut fleet = Fleet::start("rollout-good").await;
     let clients: Vec<_> = fleet.nodes.iter().map(|node| Clients::start(node.address(), false)).collect();
-    fleet.begin("new.wasm", "1s");
-    let again = fleet.rollout(1, &[&fleet.folder.text("bad.wasm")]);
+    fleet.begin("new", "1s");
+    let again = fleet.rollout(1, &[&fleet.versions["bad"]]);
     assert!(again.failed().1.contains("a rollout of line to"), "another one is refused");
     // The node that began it goes first.
     fleet.restart(0);
@@ -261,7 +271,7 @@ async fn a_version_that_traps_is_taken_back_everywhere() {
     }
     let clients: Vec<_> = fleet.nodes.iter().map(|node| Clients::start(node.address(), true)).collect();
     // Longer than it takes until clients have hit the fault.
-    fleet.begin("bad.wasm", "8s");
+    fleet.begin("bad", "8s");
     fleet.until("the end", |last| last["stage"] == "taken-back").await;
     fleet.until_current(&version("old")).await;
     let last = fleet.last(0);
@@ -279,7 +289,7 @@ async fn a_version_that_traps_is_taken_back_everywhere() {
     // A node that dies now comes back with the old version, and nobody tries the bad one again.
     fleet.restart(0);
     fleet.until_current(&version("old")).await;
-    let (code, why) = fleet.rollout(1, &[&fleet.folder.text("old.wasm")]).failed();
+    let (code, why) = fleet.rollout(1, &[&fleet.versions["old"]]).failed();
     assert!(why.contains("is the current version already"), "{code:?} {why}");
 }
 
@@ -289,13 +299,12 @@ async fn it_is_taken_back_by_hand_and_watched() {
     let (code, why) = fleet.rollout(0, &["--take-back"]).failed();
     assert!(code == Some(1) && why.contains("no rollout of line is running"), "{why}");
     assert!(fleet.rollout(0, &[]).printed().contains("there was no rollout of line"));
-    fleet.begin("new.wasm", "1s");
+    fleet.begin("new", "1s");
     assert!(fleet.rollout(1, &[]).printed().contains("step 1 of 3, on 20% of the new sessions"));
     assert!(fleet.rollout(1, &["--take-back"]).printed().contains("has taken it back"));
     fleet.until_current(&version("old")).await;
     // A command that watches ends with the rollout.
-    let file = fleet.folder.text("new.wasm");
-    let watched = fleet.rollout(2, &[&file, "--canary", "50%", "--hold", "100ms"]).printed();
+    let watched = fleet.rollout(2, &[&fleet.versions["new"], "--canary", "50%", "--hold", "100ms"]).printed();
     assert!(
         watched.lines().last().is_some_and(|line| line.ends_with("done, current on all nodes")),
         "{watched}"

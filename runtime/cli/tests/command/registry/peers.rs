@@ -1,10 +1,8 @@
 //! Debian's docker-registry: over plain HTTP, and over TLS with a user and a password.
 
-use std::net::TcpListener;
-use std::process::{Command, Stdio};
-
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use wireplug_tests::running::{PATIENCE, Running, finish, wait_for, wait_until};
+use wireplug_tests::docker_registry::DockerRegistry;
+use wireplug_tests::running::{PATIENCE, finish, wait_until};
 use wireplug_tests::versions::{self, POMELO};
 
 use super::User;
@@ -12,52 +10,10 @@ use super::User;
 /// The password `U*U`, as bcrypt's own tests have it.
 const PASSWORDS: &str = "ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n";
 
-/// A registry. It keeps its content in the folder of its user.
-struct DockerRegistry {
-    process: Option<Running>,
-    port: u16,
-    config: String,
-}
-
-impl DockerRegistry {
-    /// Starts a registry with further lines of its configuration, and of the part `http` of it.
-    fn start(user: &User, lines: &str, http: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("it is bound").port();
-        drop(listener);
-        let content = user.folder.text("content");
-        let text = format!(
-            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {content} }} }}\n{lines}\
-             http:\n  addr: 127.0.0.1:{port}\n  secret: test\n{http}"
-        );
-        user.folder.write("registry.yml", text);
-        let mut registry = Self { process: None, port, config: user.folder.text("registry.yml") };
-        registry.start_again();
-        registry
-    }
-
-    fn start_again(&mut self) {
-        let mut command = Command::new("docker-registry");
-        let process =
-            Running::writing(command.args(["serve", &self.config]), Stdio::null(), Stdio::inherit());
-        self.process = Some(process);
-        let port = self.port;
-        wait_for("the registry", PATIENCE, || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-    }
-
-    fn stop(&mut self) {
-        self.process = None;
-    }
-
-    fn reference(&self, tag: &str) -> String {
-        format!("oci://127.0.0.1:{}/team/chat:{tag}", self.port)
-    }
-}
-
 #[test]
 fn docker_registry_holds_a_codec_through_its_life() {
     let user = User::new("docker");
-    let mut registry = DockerRegistry::start(&user, "", "");
+    let mut registry = DockerRegistry::start(&user.folder, "", "");
     let file = user.folder.write("chat.wasm", POMELO);
     let file = file.to_str().expect("it is text");
     let (tag, other) = (registry.reference("1.4"), registry.reference("1.5"));
@@ -105,7 +61,7 @@ fn docker_registry_with_tls_and_a_password() {
     user.folder.write("passwords", PASSWORDS);
     let of = |name| user.folder.text(name);
     let registry = DockerRegistry::start(
-        &user,
+        &user.folder,
         &format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", of("passwords")),
         &format!("  tls: {{ certificate: {}, key: {} }}\n", of("registry.pem"), of("registry.key")),
     );
@@ -113,7 +69,7 @@ fn docker_registry_with_tls_and_a_password() {
     let (file, ca, tag) = (file.to_str().expect("it is text"), of("ca.pem"), registry.reference("1"));
     let push = || user.codec(&["push", file, &tag, "--ca-file", &ca]);
     assert!(push().expect_err("there is no password").contains("there are no credentials for it"));
-    user.log_in(&format!("127.0.0.1:{}", registry.port), "ann", "U*U");
+    user.log_in(&format!("127.0.0.1:{}", registry.port()), "ann", "U*U");
     let pinned = push().expect("it is pushed").lines().next().expect("the reference").to_owned();
     // Not without the authority.
     let why = user.codec(&["pull", &tag, "-o", &of("pulled.wasm")]).expect_err("this is plain HTTP");
