@@ -16,6 +16,7 @@
 //! | [`log`] | the log of the runtime |
 //! | [`nats`] | a NATS server, and services behind it |
 //! | [`process`] | the resources of this process, and tests that run in a process of their own |
+//! | [`push_api`] | a client of the push API |
 //! | [`raw`] | bare sockets, and Pomelo packages byte by byte |
 //! | [`registry`] | a registry of containers that fails on command |
 //! | [`running`] | programs that run beside a test, and waiting for them |
@@ -36,6 +37,7 @@ pub mod hostile;
 pub mod log;
 pub mod nats;
 pub mod process;
+pub mod push_api;
 pub mod raw;
 pub mod registry;
 pub mod running;

@@ -11,6 +11,7 @@ mod interop;
 mod life;
 mod limits;
 mod pomelo;
+mod push_api;
 mod registry;
 mod streams;
 mod upgrade;

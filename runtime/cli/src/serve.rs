@@ -104,7 +104,8 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     };
     let Started { server, pomelo, control, config, health_at, health_socket, answers_health, exporter } =
         started;
-    server.set_upgrader(upgrade::Program::this(control.as_ref().map(ControlApi::handle), health_socket)?);
+    let handle = control.as_ref().map(ControlApi::handle);
+    server.set_upgrader(upgrade::Program::this(handle.clone(), health_socket)?);
     let over_http = config.as_ref().is_some_and(|config| config.app.is_none() && config.nats.is_none());
     greet(output, &server, (pomelo, over_http), control.as_ref(), health_at);
     notifier.spawn_watchdog();
@@ -148,6 +149,13 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
         }
     } else {
         notifier.stopping().await;
+        if let Some(handle) = handle.filter(|_| !has_answered) {
+            // Its streams end, and who has sent a request gets the answer.
+            tokio::select! {
+                () = handle.stop() => {}
+                () = controlled.as_mut() => {}
+            }
+        }
     }
     drop(controlled);
     output.say_only("stopping");

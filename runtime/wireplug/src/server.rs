@@ -19,6 +19,7 @@
 //! | `services`, `service_headers` | the services that answer requests, and what a request tells them |
 //! | `service_events` | the events of sessions for the services that ask for them |
 //! | `service_hello` | a service's answer to a hello, and what follows from it |
+//! | `client_commands`, `command_counts` | the commands of services for clients, as they are sent and counted |
 //! | `access_log` | the lines of connections that ended, and of requests |
 //! | `turning_away` | answers clients that cannot connect |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
@@ -39,9 +40,13 @@ mod awake;
 mod budget;
 mod builder;
 mod check;
+#[cfg(any(feature = "control", feature = "nats"))]
+pub(crate) mod client_commands;
 mod clock;
 mod close_code;
 pub(crate) mod cluster;
+#[cfg(feature = "control")]
+pub(crate) mod command_counts;
 mod connection;
 mod deadlines;
 mod descriptors;
@@ -66,6 +71,7 @@ mod rate;
 mod reload;
 mod running;
 pub(crate) mod service_events;
+#[cfg(any(feature = "control", feature = "http", feature = "nats"))]
 pub(crate) mod service_headers;
 pub(crate) mod service_hello;
 pub(crate) mod services;

@@ -10,6 +10,7 @@ mod hello;
 mod one_session;
 mod operator;
 mod permissions;
+mod push_api;
 mod requests;
 mod rollouts;
 mod servers;

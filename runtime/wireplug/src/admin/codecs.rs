@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::rejection::{QueryRejection, RawPathParamsRejection};
+use axum::extract::{Path, Query, RawPathParams, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -18,6 +18,7 @@ use super::access::Client;
 use super::change::Change;
 use super::drain;
 use super::events;
+use super::push;
 use super::refusal::Refusal;
 use super::rollouts;
 use super::sessions;
@@ -67,8 +68,9 @@ struct Route {
 }
 
 /// All requests, each with the role that it needs.
-fn table() -> [Route; 26] {
-    use ControlRole::{Admin, Read, Swap, Trial};
+fn table() -> [Route; 29] {
+    use ControlRole::{Admin, Push, Read, Swap, Trial};
+    let pushes = |path, handler| Route { role: Push, change: None, path, handler };
     let reads = |path, handler| Route { role: Read, change: None, path, handler };
     let changes = |role, change, path, handler| Route { role, change: Some(change), path, handler };
     [
@@ -101,6 +103,9 @@ fn table() -> [Route; 26] {
         reads("/faults/{file}", get(trace::fault)),
         changes(Admin, "kick", "/sessions", delete(sessions::kick_many)),
         changes(Admin, "kick", "/sessions/{id}", delete(sessions::kick_one)),
+        pushes("/clients", post(push::stream)),
+        pushes("/clients/{verb}/{kind}", post(push::without_name)),
+        pushes("/clients/{verb}/{kind}/{name}", post(push::with_name)),
     ]
 }
 
@@ -135,13 +140,14 @@ struct Needs {
 async fn authorize(
     State(Needs { role, change, audit }): State<Needs>,
     Extension(client): Extension<Client>,
-    name: Option<Path<String>>,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Response {
     let Err(refusal) = client.needs(role) else { return next.run(request).await };
     if let Some(change) = change {
-        let name = name.map(|Path(name)| name).unwrap_or_default();
+        let name = parameters.ok().and_then(|given| Some(given.iter().next()?.1.to_owned()));
+        let name = name.unwrap_or_default();
         let record = match change {
             "kick" => {
                 let mut record = Record::new(client.actor, change, "");

@@ -2,22 +2,35 @@
 //!
 //! If there are too many, a connection whose client has not been authenticated is closed to make
 //! room. So half-sent requests keep nobody out.
+//!
+//! A connection carries one request, except for those of the push API. These stay open between
+//! requests, have a limit of their own, and do not count towards the limit of their source. While a
+//! request of the push API is under way, its connection is never closed for another one.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::extract::State;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
+use super::Marks;
 use super::peer::Source;
+use super::refusal::Refusal;
 use crate::config::{ControlRole, ControlRoles};
 
-/// The most connections at a time. Each carries one request.
+/// The most connections at a time, which the server has file descriptors for.
 const MAX_CONNECTIONS: usize = 64;
 
 /// The most connections at a time from one address, or of one user. People and their scripts need
 /// one or two.
 const MAX_PER_SOURCE: usize = 8;
+
+/// The most connections of the push API at a time. The other half is for operators.
+const MAX_PUSHING: usize = MAX_CONNECTIONS / 2;
 
 /// The connections that are open.
 #[derive(Clone, Default)]
@@ -41,10 +54,20 @@ struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Unknown,
+    /// Waits for the next request of the push API.
+    Idle,
     /// May only read, so it can simply ask again.
     Reader,
     /// May change something, and is never closed for another.
     Changer,
+    /// Has a request of the push API, and is never closed for another.
+    Pushing,
+}
+
+impl Standing {
+    fn is_of_push_api(self) -> bool {
+        matches!(self, Self::Idle | Self::Pushing)
+    }
 }
 
 /// A connection's place. It is given back when this is dropped.
@@ -59,7 +82,7 @@ impl Connections {
     /// all places are taken by clients that may change something.
     pub(super) fn open(&self, source: Source) -> Option<Place> {
         let mut table = lock(&self.0);
-        let of_source = |open: &Open| open.source == source;
+        let of_source = |open: &Open| open.source == source && !open.standing.is_of_push_api();
         if table.open.values().filter(|open| of_source(open)).count() >= MAX_PER_SOURCE {
             table.close_least(of_source)?;
         }
@@ -70,6 +93,17 @@ impl Connections {
         table.next += 1;
         table.open.insert(number, Open { source, standing: Standing::Unknown, close: close.clone() });
         Some(Place { table: Arc::clone(&self.0), number, close })
+    }
+
+    /// Closes the connections on which no request is under way: those of the push API, and with
+    /// `unknown` also those on which no whole head of a request has come yet.
+    pub(super) fn close_idle(&self, unknown: bool) {
+        let is_idle = |open: &Open| match open.standing {
+            Standing::Idle => true,
+            Standing::Unknown => unknown,
+            Standing::Reader | Standing::Changer | Standing::Pushing => false,
+        };
+        lock(&self.0).open.values().filter(|open| is_idle(open)).for_each(|open| open.close.cancel());
     }
 }
 
@@ -82,7 +116,7 @@ impl Table {
             self.open.values().filter(same).count()
         };
         let candidates =
-            self.open.iter().filter(|(_, open)| open.standing != Standing::Changer && among(open));
+            self.open.iter().filter(|(_, open)| open.standing < Standing::Changer && among(open));
         let (number, _) =
             candidates.min_by_key(|(number, open)| (open.standing, Reverse(alike(open)), **number))?;
         let number = *number;
@@ -94,13 +128,41 @@ impl Table {
 impl Place {
     /// Notes the roles of the client, which has been authenticated.
     pub(super) fn known(&self, roles: &ControlRoles) {
-        let standing = match *roles == ControlRole::Read.into() {
+        let standing = match *roles == ControlRole::Read.into() || *roles == ControlRole::Push.into() {
             true => Standing::Reader,
             false => Standing::Changer,
         };
-        if let Some(open) = lock(&self.table).open.get_mut(&self.number) {
+        let mut table = lock(&self.table);
+        let open = table.open.get_mut(&self.number).filter(|open| !open.standing.is_of_push_api());
+        if let Some(open) = open {
             open.standing = standing;
         }
+    }
+
+    /// Notes that a request of the push API begins, until the returned value is dropped. The
+    /// connection stays open after it.
+    ///
+    /// # Errors
+    /// Returns an error if too many connections have such requests.
+    pub(super) fn begin_push(self: &Arc<Self>) -> Result<Pushing, Refusal> {
+        let mut table = lock(&self.table);
+        let others = |open: &(&u64, &Open)| *open.0 != self.number && open.1.standing.is_of_push_api();
+        if table.open.iter().filter(others).count() >= MAX_PUSHING {
+            let idle = table.open.iter().filter(others).find(|(_, open)| open.standing == Standing::Idle);
+            let idle = idle.map(|(number, _)| *number).ok_or_else(|| {
+                let why = format!(
+                    "{MAX_PUSHING} connections have requests for clients under way: send many commands over one \
+                     connection, as a stream to POST /clients"
+                );
+                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
+            })?;
+            table.open.remove(&idle).into_iter().for_each(|open| open.close.cancel());
+        }
+        if let Some(open) = table.open.get_mut(&self.number) {
+            open.standing = Standing::Pushing;
+        }
+        drop(table);
+        Ok(Pushing(Arc::clone(self)))
     }
 
     /// Returns when the connection must be closed to make room for another one.
@@ -113,6 +175,30 @@ impl Drop for Place {
     fn drop(&mut self) {
         lock(&self.table).open.remove(&self.number);
     }
+}
+
+/// A request of the push API that is under way.
+pub(super) struct Pushing(Arc<Place>);
+
+impl Drop for Pushing {
+    fn drop(&mut self) {
+        if let Some(open) = lock(&self.0.table).open.get_mut(&self.0.number) {
+            open.standing = Standing::Idle;
+        }
+    }
+}
+
+/// Marks a response after which the connection stays open.
+#[derive(Clone)]
+pub(super) struct StaysOpen;
+
+/// Closes a connection after its response, unless the response says that it stays open.
+pub(super) async fn close_after(State(marks): State<Marks>, mut response: Response) -> Response {
+    let stays_open = response.extensions_mut().remove::<StaysOpen>().is_some();
+    if !stays_open || marks.is_closing() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
@@ -159,6 +245,37 @@ mod tests {
         assert!(open(&connections, 2).is_some());
         drop(changer);
         assert!(open(&connections, 1).is_some(), "a place is given back");
+    }
+
+    #[test]
+    fn the_push_api_keeps_nobody_out_and_is_not_cut() {
+        let connections = Connections::default();
+        let begin = || {
+            let place = Arc::new(open(&connections, 1).unwrap());
+            (place.begin_push().unwrap(), place)
+        };
+        let (mut busy, places): (Vec<_>, Vec<_>) = (0..MAX_PUSHING).map(|_| begin()).unzip();
+        let late = Arc::new(open(&connections, 1).unwrap());
+        let refusal = late.begin_push().err().expect("all of them are busy");
+        assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);
+        // Connections of operators never take the place of a request that is under way.
+        late.known(&ControlRole::Admin.into());
+        let operators: Vec<_> = (0..100).map(|number| open(&connections, 2 + number).unwrap()).collect();
+        assert!(!places.iter().any(|place| is_closed(place)));
+        assert_eq!(
+            operators.iter().filter(|place| !is_closed(place)).count(),
+            MAX_CONNECTIONS - MAX_PUSHING - 1
+        );
+        // One that is idle makes room for a request.
+        busy.swap_remove(0);
+        let (pushing, another) = begin();
+        busy.push(pushing);
+        assert!(is_closed(&places[0]) && !places[1..].iter().any(|place| is_closed(place)));
+        // Idle ones are closed at the end, and those with a request are not.
+        busy.swap_remove(1);
+        connections.close_idle(false);
+        assert_eq!(places[1..].iter().filter(|place| is_closed(place)).count(), 1);
+        assert!(!is_closed(&another));
     }
 
     #[test]

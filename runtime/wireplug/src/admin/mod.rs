@@ -31,6 +31,8 @@
 //! | `GET /sessions/ID/recent.vectors` | read | returns the last packets of a session as test vectors |
 //! | `GET /faults` | read | lists the last faults of codecs: a [`FaultList`](crate::status::FaultList) |
 //! | `GET /faults/N.vectors` | read | returns the last packets before a fault as test vectors |
+//! | `POST /clients/VERB/TARGET` | push | does something with clients: a push, a kick and others, as `docs/http-services.md` says |
+//! | `POST /clients` | push | the same as a stream: a line of JSON for each command, and one for each answer |
 //! | `GET /console/` | none | the console in the browser; `POST /console/login` and `/console/logout` begin and end a session there, and `GET /console/session` says who is logged in |
 //!
 //! [`ControlRole`](crate::config::ControlRole) says which role includes which. Test vectors hold
@@ -53,6 +55,9 @@
 //! The server reads no part of a body before it has authorized the client and checked the length
 //! that the head announces. A change that was begun runs to its end, even if the client does not
 //! wait for the answer.
+//!
+//! A connection is closed after one request, except after requests of the push API, those to
+//! `/clients`. It is also closed after ten seconds without a request.
 //!
 //! A client over TCP presents a token, over TLS a certificate, or the cookie of the console. On a
 //! Unix socket the kernel reports the client's user. [`ControlConfig`] has the details. Each change
@@ -78,6 +83,7 @@
 //! | `rollouts` | the requests about rollouts over all nodes |
 //! | `sessions` | the requests about sessions |
 //! | `stats` | reports metrics and counts |
+//! | `push` | the push API: what services do with clients |
 //! | `trace` | traces of sessions, recordings and faults |
 //! | `health` | answers health checks |
 //! | `upload` | receives components |
@@ -100,6 +106,7 @@ mod generated;
 mod health;
 mod listener;
 mod peer;
+mod push;
 mod refusal;
 mod reread;
 mod rollouts;
@@ -150,7 +157,8 @@ use wireplug_connectors::listening::{
     AcceptErrors, MAX_HEAD, Secure, ServerTls, SpareDescriptor, TlsFiles, is_out_of_descriptors,
 };
 
-/// How long a request's head may take, and before it the handshake of TLS.
+/// How long a request's head may take, also after another request on the same connection, and
+/// before the first one the handshake of TLS.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The protocol inside TLS, as TLS names it.
@@ -184,6 +192,23 @@ struct Marks {
     end: CancellationToken,
     /// Cancelled when another process has taken over and the address was left to it.
     left: CancellationToken,
+    /// Cancelled when the API is asked to stop.
+    stopping: CancellationToken,
+}
+
+impl Marks {
+    /// Returns whether the API serves no longer than the requests that are under way.
+    fn is_closing(&self) -> bool {
+        self.left.is_cancelled() || self.stopping.is_cancelled()
+    }
+
+    /// Returns when the API serves no longer than the requests that are under way.
+    async fn closing(&self) {
+        tokio::select! {
+            () = self.left.cancelled() => {}
+            () = self.stopping.cancelled() => {}
+        }
+    }
 }
 
 /// The body of the answer to a client for which there is no room.
@@ -206,6 +231,7 @@ pub struct ControlApi {
 enum Order {
     Duplicate(oneshot::Sender<io::Result<InheritedSocket>>),
     Leave(oneshot::Sender<()>),
+    Stop(oneshot::Sender<()>),
 }
 
 /// A handle to a control API that serves, for the hand-over of its address to another process.
@@ -233,6 +259,16 @@ impl ControlHandle {
         if self.0.send(Order::Leave(done)).await.is_ok() {
             // An error means that the API has stopped before.
             let _ = left.await;
+        }
+    }
+
+    /// Stops the API: it accepts no more connections, and its streams end. Returns when the
+    /// requests under way are answered, after two seconds at the latest.
+    pub async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        // An error means that the API has stopped before.
+        if self.0.send(Order::Stop(done)).await.is_ok() {
+            let _ = stopped.await;
         }
     }
 }
@@ -365,16 +401,21 @@ impl ControlApi {
         let _ = server.parts().control.set(Arc::clone(&access));
         let end = CancellationToken::new();
         let (upgraded, left) = (server.parts().moved_away.clone(), CancellationToken::new());
-        let marks = Marks { end: end.clone(), left: left.clone() };
+        let stopping = CancellationToken::new();
+        let marks = Marks { end: end.clone(), left: left.clone(), stopping: stopping.clone() };
+        let closing = middleware::map_response_with_state(marks.clone(), connections::close_after);
         let router = codecs::routes(server, max_upload, mask, marks)
             .layer(middleware::from_fn_with_state(Arc::clone(&access), access::authenticate))
             .merge(console::routes(Arc::clone(&access)))
             .merge(health::routes(server.parts().health.clone()))
-            .layer(middleware::map_response(console::harden));
+            .layer(middleware::map_response(console::harden))
+            .layer(closing);
         let open = Connections::default();
         let mut connections = JoinSet::new();
         let mut errors = AcceptErrors::of(listener.address().to_string());
         let spare = SpareDescriptor::open();
+        // Dropped when all is done.
+        let mut stopped = None;
         let leaves = loop {
             let mut accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -385,6 +426,10 @@ impl ControlApi {
                         continue;
                     }
                     Order::Leave(done) => break Some(Some(done)),
+                    Order::Stop(done) => {
+                        stopped = Some(done);
+                        break None;
+                    }
                 },
                 () = upgraded.cancelled() => break Some(None),
                 () = end.cancelled() => break None,
@@ -399,7 +444,7 @@ impl ControlApi {
                     match open.open(peer.source()) {
                         Some(place) => {
                             let secured = (tls.clone(), Arc::clone(&access));
-                            connections.spawn(serve_one(
+                            connections.spawn(serve_connection(
                                 socket,
                                 secured,
                                 peer,
@@ -426,6 +471,7 @@ impl ControlApi {
                 file.leave();
             }
             left.cancel();
+            open.close_idle(false);
             let _ = done.map(|done| done.send(()));
             while connections.join_next().await.is_some() {}
             if upgraded.is_cancelled() {
@@ -433,14 +479,18 @@ impl ControlApi {
             }
             return end.cancelled().await;
         }
+        stopping.cancel();
+        open.close_idle(true);
         // The client that asked for the end gets its answer first.
         let answered = async { while connections.join_next().await.is_some() {} };
         let _ = timeout(LINGER, answered).await;
+        drop(stopped);
     }
 }
 
-/// Answers one request, unless the connection is closed first to make room for another one.
-async fn serve_one(
+/// Answers the requests of a connection, unless the connection is closed first to make room for
+/// another one.
+async fn serve_connection(
     socket: Box<dyn ByteStream>,
     (tls, access): (Option<Arc<ServerTls>>, Arc<Access>),
     peer: Peer,
@@ -462,7 +512,6 @@ async fn serve_one(
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
-            .keep_alive(false)
             .serve_connection(TokioIo::new(socket), service)
             .without_shutdown();
         let Ok(parts) = served.await else { return };

@@ -15,6 +15,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::access::Client;
 use super::change::Change;
@@ -194,7 +195,8 @@ fn begin(api: &Api, subject: Subject, kind: TraceKind) -> Result<Reading, Refusa
     let full = "there are too many traces: end another one first";
     let (trace, receiver) = begun.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, full))?;
     let until = Instant::now() + duration;
-    let reading = Reading { server: Arc::clone(&api.server), trace, receiver, until };
+    let stopping = api.marks.stopping.clone();
+    let reading = Reading { server: Arc::clone(&api.server), trace, receiver, until, stopping };
     if let Some(session) = session {
         reading.trace.watch(&session);
     }
@@ -212,6 +214,8 @@ struct Reading {
     trace: Arc<Trace>,
     receiver: mpsc::Receiver<Bytes>,
     until: Instant,
+    /// Cancelled when the control API is asked to stop.
+    stopping: CancellationToken,
 }
 
 impl Reading {
@@ -232,6 +236,7 @@ impl Reading {
         tokio::select! {
             biased;
             () = sleep_until(self.until) => None,
+            () = self.stopping.cancelled() => None,
             line = self.receiver.recv() => line,
             // What was delivered before the end is still there.
             () = self.trace.ended.cancelled() => self.receiver.try_recv().ok(),

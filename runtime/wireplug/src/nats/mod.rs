@@ -13,6 +13,7 @@
 //! | `replies` | passes replies to the callers that wait for them |
 //! | `client_requests` | sends the requests of services to clients |
 //! | `commands` | applies the commands of services and other nodes to sessions |
+//! | `remote_commands` | sends commands for sessions of other nodes |
 //! | `outgoing` | sends messages to services and other nodes, in order |
 //! | `peers` | exchanges bindings and status with other nodes |
 //! | `rollouts` | the state of rollouts, which all nodes share |
@@ -29,6 +30,8 @@ mod link;
 mod observer;
 mod outgoing;
 mod peers;
+#[cfg(feature = "control")]
+mod remote_commands;
 mod replies;
 mod requests;
 mod rollouts;
@@ -53,6 +56,10 @@ use self::requests::NatsService;
 use self::subject::Subjects;
 use crate::config::{NatsConfig, ServiceConfig};
 use crate::rollout::RolloutStore;
+#[cfg(feature = "control")]
+use crate::server::client_commands::{CommandDetails, RemoteSession, Verb};
+#[cfg(feature = "control")]
+use crate::server::cluster::CommandReply;
 use crate::server::cluster::{Cluster, ClusterLink, Member};
 use crate::server::services::{ServiceLink, node_name};
 use crate::server::{NatsStatus, NodeStatus, Server};
@@ -70,7 +77,7 @@ struct Shared {
     link: Link,
     subjects: Subjects,
     outgoing: Arc<Outgoing>,
-    replies: Replies,
+    replies: Arc<Replies>,
     /// The bucket with the state of rollouts, and the number of the client to which it belongs.
     rollouts: Mutex<Option<(u64, Store)>>,
 }
@@ -136,7 +143,7 @@ impl Nats {
         let commands = Kept::subscribe(&link, Subscription::Commands).await;
         let peers = Kept::subscribe(&link, Subscription::Peers).await;
         let answers = Kept::subscribe(&link, Subscription::Replies).await;
-        let replies = Replies::new(inbox);
+        let replies = Arc::new(Replies::new(inbox));
         let nats = Self(Arc::new(Shared {
             link,
             subjects,
@@ -170,6 +177,16 @@ impl Member for Nats {
 
     fn rollouts(&self) -> Arc<dyn RolloutStore> {
         Arc::new(self.clone())
+    }
+
+    #[cfg(feature = "control")]
+    fn command(
+        &self,
+        session: &RemoteSession,
+        verb: Verb,
+        given: &CommandDetails<'_>,
+    ) -> BoxFuture<'static, CommandReply> {
+        self.command_elsewhere(session, verb, given)
     }
 }
 

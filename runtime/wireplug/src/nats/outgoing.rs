@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 
 use super::link::Link;
-use super::subject::{Subjects, Verb};
+use super::subject::Subjects;
+use crate::server::client_commands::Verb;
 use crate::server::service_headers::{self, ROUTE, USER};
 use crate::session::{Command, RemoteSessions, Session, SessionEvent, SessionObserver, Target, User};
 use wireplug_base::limited;
@@ -37,6 +38,8 @@ struct Queued {
     /// The connection for which the message was queued. It is not sent on a later one.
     connection: u64,
     subject: String,
+    /// The subject of the reply, if one is wanted.
+    reply: Option<String>,
     headers: HeaderMap,
     payload: Bytes,
 }
@@ -57,8 +60,24 @@ impl Outgoing {
 
     /// Queues a message. Returns false if the message was dropped.
     pub(super) fn send(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) -> bool {
+        self.queue(subject, None, headers, payload.into())
+    }
+
+    /// Queues a message to which another node replies. Returns false if the message was dropped.
+    #[cfg(feature = "control")]
+    pub(super) fn send_with_reply(
+        &self,
+        subject: String,
+        reply: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> bool {
+        self.queue(subject, Some(reply), headers, payload)
+    }
+
+    fn queue(&self, subject: String, reply: Option<String>, headers: HeaderMap, payload: Bytes) -> bool {
         let queued = self.link.connection().is_some_and(|connection| {
-            let message = Queued { connection, subject, headers, payload: payload.into() };
+            let message = Queued { connection, subject, reply, headers, payload };
             self.queue.try_send(message).is_ok()
         });
         if !queued {
@@ -101,12 +120,16 @@ impl Queue {
     /// Publishes the queued messages, until no more messages can be queued.
     pub(super) async fn run(&mut self, link: &Link, outgoing: &Outgoing) {
         let mut reach = link.reach();
-        while let Some(Queued { connection, subject, headers, payload }) = self.0.recv().await {
+        while let Some(Queued { connection, subject, reply, headers, payload }) = self.0.recv().await {
             let client = link.client().1;
             let publish = async {
-                match headers.is_empty() {
-                    true => client.publish(subject, payload).await,
-                    false => client.publish_with_headers(subject, headers, payload).await,
+                match (reply, headers.is_empty()) {
+                    (Some(reply), true) => client.publish_with_reply(subject, reply, payload).await,
+                    (Some(reply), false) => {
+                        client.publish_with_reply_and_headers(subject, reply, headers, payload).await
+                    }
+                    (None, true) => client.publish(subject, payload).await,
+                    (None, false) => client.publish_with_headers(subject, headers, payload).await,
                 }
             };
             let published = tokio::select! {

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::Message;
 use tokio::sync::oneshot;
@@ -23,8 +23,8 @@ pub(super) struct Replies {
 }
 
 /// A caller that waits for a reply. Dropping this value ends the wait.
-pub(super) struct Waiting<'a> {
-    replies: &'a Replies,
+pub(super) struct Waiting {
+    replies: Arc<Replies>,
     number: u64,
     reply: oneshot::Receiver<Message>,
 }
@@ -37,11 +37,11 @@ impl Replies {
 
     /// Begins to wait for one more reply. Returns the subject to which the reply is to be sent, and
     /// the wait.
-    pub(super) fn expect(&self) -> (String, Waiting<'_>) {
+    pub(super) fn expect(self: &Arc<Self>) -> (String, Waiting) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, reply) = oneshot::channel();
         self.waiting().insert(number, sender);
-        (format!("{}.{number}", self.inbox), Waiting { replies: self, number, reply })
+        (format!("{}.{number}", self.inbox), Waiting { replies: Arc::clone(self), number, reply })
     }
 
     /// Passes each reply to the caller that waits for it. Never returns. A second reply to a
@@ -63,14 +63,14 @@ impl Replies {
     }
 }
 
-impl Waiting<'_> {
+impl Waiting {
     /// Waits for the reply. Returns `None` if there will be no reply.
     pub(super) async fn reply(mut self) -> Option<Message> {
         (&mut self.reply).await.ok()
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.replies.waiting().remove(&self.number);
     }

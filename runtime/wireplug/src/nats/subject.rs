@@ -5,8 +5,11 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+#[cfg(feature = "control")]
+use crate::server::client_commands::RemoteSession;
+use crate::server::client_commands::{Addressee, CommandError, Verb};
 use crate::server::service_headers::address;
-use crate::session::{Group, SessionId, Target, User};
+use crate::session::{SessionId, Target};
 
 /// The longest route that is published, in bytes.
 const MAX_ROUTE: usize = 200;
@@ -20,45 +23,6 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub(super) struct Subjects {
     pub(super) prefix: String,
     pub(super) node: String,
-}
-
-/// What a command asks a node to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
-    Push,
-    Request,
-    Kick,
-    Bind,
-    Unbind,
-    Join,
-    Leave,
-    Set,
-}
-
-const VERBS: [(&str, Verb); 8] = [
-    ("push", Verb::Push),
-    ("request", Verb::Request),
-    ("kick", Verb::Kick),
-    ("bind", Verb::Bind),
-    ("unbind", Verb::Unbind),
-    ("join", Verb::Join),
-    ("leave", Verb::Leave),
-    ("set", Verb::Set),
-];
-
-impl Verb {
-    fn name(self) -> &'static str {
-        VERBS.iter().find(|(_, verb)| *verb == self).map_or("", |(name, _)| name)
-    }
-}
-
-/// The sessions that a subject below `clients` concerns.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Addressee {
-    /// Sessions that may be on this node.
-    Local(Target),
-    /// A session of another node.
-    Remote,
 }
 
 impl Subjects {
@@ -97,37 +61,26 @@ impl Subjects {
         }
     }
 
+    /// Returns the subject on which a command for a session of another node is published.
+    #[cfg(feature = "control")]
+    pub(super) fn remote_command(&self, verb: Verb, session: &RemoteSession) -> String {
+        let RemoteSession { node, id } = session;
+        format!("{}.clients.{}.session.{}", self.prefix, verb.name(), address(node, *id))
+    }
+
     /// Parses the subject of a command, which a node wrote by [`Subjects::command`], or a service.
     ///
     /// # Errors
     /// Returns an error if the subject is not that of a command. The error says what is wrong.
-    pub(super) fn read_command(&self, subject: &str) -> Result<(Verb, Addressee), &'static str> {
+    pub(super) fn read_command(&self, subject: &str) -> Result<(Verb, Addressee), CommandError> {
         let rest = subject.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix(".clients."));
         let (verb, target) = rest
             .and_then(|rest| rest.split_once('.'))
-            .ok_or("a subject below `clients` is clients.VERB.TARGET")?;
-        let verb = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, verb)| *verb);
-        let verb = verb.ok_or("the verb is none of push, request, kick, bind, unbind, join, leave, set")?;
+            .ok_or(CommandError::invalid("a subject below `clients` is clients.VERB.TARGET"))?;
+        let verb = Verb::read(verb)?;
         let (kind, name) = target.split_once('.').unwrap_or((target, ""));
-        let name_error = "a name has 1 to 200 bytes of UTF-8, percent-encoded, without control characters and spaces at its ends";
-        let target = match kind {
-            "session" => return Ok((verb, self.session(name)?)),
-            "user" => Target::User(decode(name).and_then(|name| User::new(&name).ok()).ok_or(name_error)?),
-            "group" => Target::Group(decode(name).and_then(|name| Group::new(&name).ok()).ok_or(name_error)?),
-            "all" if name.is_empty() => Target::All,
-            _ => return Err("the target is none of session.NODE.NUMBER, user.USER, group.GROUP, all"),
-        };
-        Ok((verb, Addressee::Local(target)))
-    }
-
-    fn session(&self, address: &str) -> Result<Addressee, &'static str> {
-        let parsed = address.split_once('.').and_then(|(node, id)| Some((node, id.parse().ok()?)));
-        let (node, id) = parsed.ok_or("a session is addressed as session.NODE.NUMBER")?;
-        Ok(if node == self.node {
-            Addressee::Local(Target::Session(SessionId(id)))
-        } else {
-            Addressee::Remote
-        })
+        let name = decode(name).ok_or(CommandError::name())?;
+        Ok((verb, Addressee::read(kind, &name, &self.node)?))
     }
 
     /// Returns the address by which services address a session of this node.
@@ -175,6 +128,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::server::client_commands::{RemoteSession, VERBS};
+    use crate::session::{Group, User};
 
     fn subjects() -> Subjects {
         Subjects { prefix: "p.q".to_owned(), node: "n-1".to_owned() }
@@ -247,7 +202,10 @@ mod tests {
             |name: &str| Ok((Verb::Push, Addressee::Local(Target::User(User::new(name).expect("a name")))));
         assert_eq!(read("push.user.ann@example.com"), user("ann@example.com"));
         assert_eq!(read("push.user.room%201%2A"), user("room 1*"));
-        assert_eq!(read("kick.session.other.7"), Ok((Verb::Kick, Addressee::Remote)));
+        let other = RemoteSession { node: "other".to_owned(), id: SessionId(7) };
+        assert_eq!(read("kick.session.other.7"), Ok((Verb::Kick, Addressee::Remote(other.clone()))));
+        #[cfg(feature = "control")]
+        assert_eq!(subjects().remote_command(Verb::Kick, &other), "p.q.clients.kick.session.other.7");
         for wrong in [
             "push",
             "shout.all",

@@ -7,10 +7,14 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use wireplug_connectors::certificates::Certificates;
 
+#[cfg(feature = "control")]
+use super::client_commands::{CommandDetails, CommandError, RemoteSession, Verb};
 use super::nodes::{NatsStatus, NodeStatus};
 use super::services::ServiceLink;
 use crate::config::ServiceConfig;
 use crate::rollout::RolloutStore;
+#[cfg(feature = "control")]
+use crate::session::ClientResponse;
 use crate::session::{RemoteSessions, Sessions};
 
 /// A connection to services and other servers that is configured and not open yet.
@@ -53,6 +57,11 @@ pub(crate) trait ClusterLink: Send {
     ) -> BoxFuture<'static, ()>;
 }
 
+/// The reply of another server to a command for a session: a response if the command was a request
+/// to a client.
+#[cfg(feature = "control")]
+pub(crate) type CommandReply = Result<Option<ClientResponse>, CommandError>;
+
 /// This server in the form in which the other servers know it.
 pub(crate) trait Member: Send + Sync {
     /// Returns the name of this server, which no other server has.
@@ -69,4 +78,14 @@ pub(crate) trait Member: Send + Sync {
 
     /// Returns the store of rollouts.
     fn rollouts(&self) -> Arc<dyn RolloutStore>;
+
+    /// Sends a valid command for a session of another server there. The command has its place
+    /// among the commands of this server when this returns; only the reply is still to come.
+    #[cfg(feature = "control")]
+    fn command(
+        &self,
+        session: &RemoteSession,
+        verb: Verb,
+        given: &CommandDetails<'_>,
+    ) -> BoxFuture<'static, CommandReply>;
 }

@@ -49,7 +49,7 @@ impl Running {
     }
 
     async fn drain_once(&self, wait: Duration) -> DrainReport {
-        let Self { health, state, drains, stop, .. } = self;
+        let Self { health, state, drains, stop, closed, .. } = self;
         health.set_draining();
         drains.cancel();
         sleep(wait).await;
@@ -66,6 +66,7 @@ impl Running {
         // just ending.
         let limit = state.config.get().drain_timeout + CLOSE_TIMEOUT + Duration::from_secs(1);
         let _ = timeout(limit, ended).await;
+        closed.cancel();
         DrainReport { sessions, connections_left: open() }
     }
 }

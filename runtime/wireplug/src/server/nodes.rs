@@ -124,6 +124,19 @@ impl Nodes {
         self.own.rollouts.as_deref()
     }
 
+    /// Returns the name of this node in the addresses of its sessions.
+    #[cfg(feature = "control")]
+    pub(crate) fn address(&self) -> &str {
+        self.services.node()
+    }
+
+    /// Returns the interface through which other nodes are reached, or `None` if this server serves
+    /// alone.
+    #[cfg(feature = "control")]
+    pub(crate) fn member(&self) -> Option<&dyn Member> {
+        self.member.as_deref()
+    }
+
     /// Returns the services that answer requests.
     pub(super) fn services(&self) -> &Services {
         &self.services

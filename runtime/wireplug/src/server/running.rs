@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+#[cfg(feature = "control")]
+use super::command_counts::CommandCounts;
 use super::connection::CLOSE_TIMEOUT;
 use super::draining::DrainReport;
 use super::listeners::Listeners;
@@ -59,6 +61,8 @@ pub(crate) struct Running {
     pub(super) stop: CancellationToken,
     /// Cancelled once every session has to end. What looks after them runs until then.
     pub(super) ended: CancellationToken,
+    /// Cancelled once all sessions are closed, at the end of a drain or of the server.
+    pub(crate) closed: CancellationToken,
     pub(super) tasks: TaskTracker,
     pub(crate) audit: Arc<AuditLog>,
     #[cfg(feature = "control")]
@@ -66,6 +70,8 @@ pub(crate) struct Running {
     /// Who may use the control API, once it serves.
     #[cfg(feature = "control")]
     pub(crate) control: OnceLock<Arc<Access>>,
+    #[cfg(feature = "control")]
+    pub(crate) client_commands: CommandCounts,
     /// Locked while the configuration changes.
     pub(super) reloading: Mutex<Reloading>,
     /// Cancelled once the server drains or stops, so that no upgrade goes on.
@@ -128,7 +134,7 @@ impl RunningServer {
     /// [`ServerConfig::drain_spread`]: crate::config::ServerConfig::drain_spread
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout
     pub async fn shutdown(self) -> Stats {
-        let Running { health, state, nodes, compiler, drains, stop, ended, tasks, .. } = &*self.0;
+        let Running { health, state, nodes, compiler, drains, stop, ended, closed, tasks, .. } = &*self.0;
         health.set_stopping();
         drains.cancel();
         stop.cancel();
@@ -136,6 +142,7 @@ impl RunningServer {
         let spread = state.config.get().drain_spread;
         state.sessions.close_over(spread, &CloseReason::Shutdown).await;
         ended.cancel();
+        closed.cancel();
         tasks.close();
         // Each connection enforces these limits itself. The extra second is for connections that
         // are just ending.

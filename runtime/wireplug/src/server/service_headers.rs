@@ -1,14 +1,23 @@
-//! The headers of requests to services and of their answers. Their names are the same over NATS and
-//! over HTTP.
+//! The headers of requests to services and of their answers, and of the commands of services. Their
+//! names are the same over NATS and over HTTP.
 
 #![cfg_attr(
     not(any(feature = "http", feature = "nats")),
-    allow(dead_code, reason = "without services nothing is sent")
+    allow(dead_code, reason = "only services get requests")
 )]
 
 use crate::session::{Session, SessionId};
 
 pub(crate) const ROUTE: &str = "Wireplug-Route";
+
+/// The status of a client's response to a request.
+#[cfg(any(feature = "control", feature = "nats"))]
+pub(crate) const STATUS: &str = "Wireplug-Status";
+
+/// How long a service waits for the response of a client, in milliseconds.
+#[cfg(any(feature = "control", feature = "nats"))]
+pub(crate) const TIMEOUT: &str = "Wireplug-Timeout";
+
 pub(crate) const SESSION: &str = "Wireplug-Session";
 pub(crate) const USER: &str = "Wireplug-User";
 pub(crate) const NODE: &str = "Wireplug-Node";

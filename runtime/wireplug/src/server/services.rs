@@ -59,7 +59,10 @@ pub(super) struct Services {
     /// This server among the other ones, if it uses NATS.
     member: Option<Arc<dyn Member>>,
     /// The name of this server in requests over HTTP.
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "NATS has it itself"))]
+    #[cfg_attr(
+        not(any(feature = "control", feature = "http")),
+        allow(dead_code, reason = "NATS has it itself")
+    )]
     node: Arc<str>,
     /// Whether the application itself answers hellos, so that no service can.
     app_answers_hellos: bool,
@@ -196,6 +199,12 @@ impl Services {
         let table = self.table.load();
         let status = |(name, service): (&String, &Arc<Service>)| Some((name.clone(), service.link.status()?));
         table.all.iter().filter_map(status).collect()
+    }
+
+    /// Returns the name of this server in the addresses of its sessions.
+    #[cfg(feature = "control")]
+    pub(super) fn node(&self) -> &str {
+        &self.node
     }
 
     fn get(&self, name: &str) -> Option<Arc<Service>> {

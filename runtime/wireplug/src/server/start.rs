@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 use super::access_log::AccessLog;
 use super::admission::ConnectionLimit;
 use super::awake::AwakeLimit;
+#[cfg(feature = "control")]
+use super::command_counts::CommandCounts;
 use super::handing::HandedListener;
 use super::listener::Resolved;
 use super::listeners::{Common, Listeners};
@@ -199,12 +201,15 @@ impl Server {
             compiler,
             stop,
             ended,
+            closed: CancellationToken::new(),
             tasks,
             audit,
             #[cfg(feature = "control")]
             events,
             #[cfg(feature = "control")]
             control: OnceLock::new(),
+            #[cfg(feature = "control")]
+            client_commands: CommandCounts::default(),
             reloading,
             drains: CancellationToken::new(),
             settled: CancellationToken::new(),

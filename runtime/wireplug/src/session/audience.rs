@@ -115,10 +115,7 @@ impl<'a> Audience<'a> {
 
     fn apply(&self, command: Command) -> usize {
         match (&self.who, &command) {
-            (Who::Target(target), _) => {
-                self.sessions.apply_elsewhere(target, &command);
-                self.sessions.apply(target, &command)
-            }
+            (Who::Target(target), _) => self.sessions.apply_everywhere(target, &command),
             (Who::These(these), Command::Push(message)) => send_to_all(|| these.iter(), message, None),
             (Who::These(these), command) => these.iter().filter(|session| session.apply(command)).count(),
         }

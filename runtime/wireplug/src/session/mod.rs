@@ -45,7 +45,7 @@ pub(crate) use open_requests::Matched;
 pub(crate) use outbox::{Outbox, OutboxLimits, SavedOutbox};
 pub(crate) use output::{Outgoing, Output};
 pub(crate) use relay::{Directed, Relay, Residence};
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "control", feature = "nats"))]
 pub(crate) use request::ResponseWait;
 pub use request::{ClientRequest, ClientResponse, RequestError};
 pub use table::Sessions;

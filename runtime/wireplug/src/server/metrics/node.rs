@@ -28,6 +28,19 @@ pub(super) fn add(families: &mut Families, node: &NodeStatus, running: &Running)
         changes.count(&[change, outcome], *count);
     }
 
+    #[cfg(feature = "control")]
+    {
+        let commands = families.counter(
+            "wireplug_client_commands",
+            &["verb", "code"],
+            "What services have done with clients over the push API, by verb, and by the code of the answer: 200 if \
+             it was done.",
+        );
+        for (verb, code, count) in running.client_commands.all() {
+            commands.count(&[verb, &code.to_string()], count);
+        }
+    }
+
     let nats = node.nats.as_ref();
     families
         .gauge(

@@ -124,15 +124,27 @@ impl Sessions {
     }
 
     /// Applies a command of the application to the sessions of other nodes.
-    pub(in crate::session) fn apply_elsewhere(&self, target: &Target, command: &Command) {
+    fn apply_elsewhere(&self, target: &Target, command: &Command) {
         if let Some(remote) = self.remote().filter(|_| !self.has_no_nodes()) {
             remote.apply(target, command);
         }
     }
 
+    /// Applies a command of this node to the sessions of all nodes. Returns how many sessions of
+    /// this process accepted it.
+    pub(crate) fn apply_everywhere(&self, target: &Target, command: &Command) -> usize {
+        match target {
+            // It is on this node, or has gone to the other process.
+            Target::Session(_) => self.apply_from_elsewhere(target, command),
+            Target::User(_) | Target::Group(_) | Target::All => {
+                self.apply_elsewhere(target, command);
+                self.apply(target, command)
+            }
+        }
+    }
+
     /// Applies a command of a service or of another node to the sessions of this one. Returns how
     /// many of them accepted it.
-    #[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "only NATS has services and other nodes"))]
     pub(crate) fn apply_from_elsewhere(&self, target: &Target, command: &Command) -> usize {
         // The other process gets it too, and sends it on.
         let comes_twice = !matches!(target, Target::Session(_)) && self.has_no_nodes();
