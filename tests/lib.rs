@@ -26,6 +26,7 @@
 
 pub mod app;
 pub mod blocking;
+pub mod chats;
 pub mod client;
 pub mod counted;
 pub mod digits;

@@ -1,7 +1,6 @@
-//! A NATS server, and services behind it.
+//! A NATS server.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -71,42 +70,4 @@ impl NatsServer {
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.expect("it is there")
     }
-}
-
-/// Starts a service, and waits until it prints the line `ready`.
-pub fn service(command: &mut Command) -> Running {
-    let running = Running::writing(command, Stdio::piped(), Stdio::inherit());
-    // If the program fails, its output ends, and `line` panics.
-    while running.line() != "ready" {}
-    running
-}
-
-/// The chat services, by language.
-pub const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
-
-/// Starts the chat service in a language. `programs` is the directory in which cargo puts the
-/// examples.
-pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Running {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/wireplug/examples/services");
-    let mut command = match language {
-        "rust" => Command::new(programs.join("chat_service")),
-        "javascript" => {
-            let mut node = Command::new("node");
-            node.arg(sources.join("chat.js"));
-            node
-        }
-        "python" => {
-            let mut python = python();
-            python.arg(sources.join("chat.py"));
-            python
-        }
-        other => panic!("there is no chat service in {other}"),
-    };
-    service(command.env("NATS_URL", nats.url()))
-}
-
-/// Returns the Python that has the modules that tests need.
-pub fn python() -> Command {
-    let folder = std::env::var_os("WIREPLUG_PEERS_DIR").map_or_else(|| "target/peers".into(), PathBuf::from);
-    Command::new(folder.join("venv/bin/python"))
 }

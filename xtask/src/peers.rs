@@ -19,6 +19,7 @@ const FOLDER: &str = "WIREPLUG_PEERS_DIR";
 
 /// The beginnings of the names of the tests that need a program of others. `test` leaves them out.
 pub(crate) const TESTS: &[&str] = &[
+    "behind_http::",
     "behind_nats::",
     "connectors::proxies::",
     "connectors::tls::clients::curl_",

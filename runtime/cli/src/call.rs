@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// A second request over the same connection, once the first is answered.
     #[arg(long, num_args = 2, value_names = ["ROUTE", "JSON"])]
     then: Option<Vec<String>>,
+    /// The object `user` of the handshake, JSON. The application may decide by it who connects.
+    #[arg(long, value_name = "JSON")]
+    user: Option<Value>,
     /// Stay connected and print pushes until the server closes or Ctrl-C.
     #[arg(long)]
     listen: bool,
@@ -80,7 +83,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut link = Link::connect(&Target::find(&args.url, &args.trust).await?).await?;
     let (mut client, mut incoming) = (Client::new(), Vec::new());
     let (mut out, mut bytes) = (Vec::new(), Vec::new());
-    client.connect(None, &mut out);
+    client.connect(args.user.as_ref(), &mut out);
 
     let mut answer_by = Some(Instant::now() + patience);
     let mut heartbeat_at = None;

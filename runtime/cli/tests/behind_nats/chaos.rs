@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use wireplug_pomelo::client::{Client as Protocol, Incoming};
-use wireplug_tests::nats::{NatsServer, chat_service};
+use wireplug_tests::chats;
+use wireplug_tests::nats::NatsServer;
 use wireplug_tests::until;
 
 use super::status::Node;
@@ -200,7 +201,7 @@ async fn whatever_is_killed_every_request_has_one_end_and_all_recovers() {
     let mut nats = NatsServer::start();
     let start = |name| Node::start(&nats, name);
     let (one, other) = (start("chaos-one"), start("chaos-other"));
-    let mut services = [(); 2].map(|()| chat_service("rust", &nats, &programs()));
+    let mut services = [(); 2].map(|()| chats::over_nats("rust", &nats, &programs()));
     let addresses: Addresses =
         Arc::new(Mutex::new([one.server.address().to_owned(), other.server.address().to_owned()]));
     let chatters = (0..CLIENTS).map(|number| {
@@ -221,7 +222,7 @@ async fn whatever_is_killed_every_request_has_one_end_and_all_recovers() {
 
     for service in &mut services {
         // The new service is already running when the old one is killed.
-        *service = chat_service("rust", &nats, &programs());
+        *service = chats::over_nats("rust", &nats, &programs());
         crowd.goes_on("a service was killed").await;
     }
     assert!(crowd.all().iter().all(|seen| seen.closed == 0), "services are nothing to connections");

@@ -3,8 +3,9 @@
 use futures_util::StreamExt as _;
 use serde_json::json;
 use wireplug::Config;
+use wireplug_tests::chats;
 use wireplug_tests::folder::Folder;
-use wireplug_tests::nats::{NatsServer, python, service};
+use wireplug_tests::nats::NatsServer;
 use wireplug_tests::within;
 
 use super::{ON_CHAT, client, heard, node};
@@ -44,7 +45,8 @@ async fn its_python_is_a_service() {
     heard(&listener).await;
     let node = node(&nats).await;
     let folder = Folder::new("nats-guide-python");
-    let _service = service(python().arg(folder.write("guide.py", script)).env("NATS_URL", nats.url()));
+    let _service =
+        chats::ready(chats::python().arg(folder.write("guide.py", script)).env("NATS_URL", nats.url()));
     let mut ann = client(&node).await;
     assert_eq!(ann.call("chat.any.thing", &json!({})).await, json!({ "ok": true }));
     assert_eq!(node.sessions().user("ann").len(), 1);

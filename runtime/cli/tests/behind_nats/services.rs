@@ -1,7 +1,8 @@
 //! The chat services of the examples.
 
 use serde_json::{Value, json};
-use wireplug_tests::nats::{NatsServer, chat_service};
+use wireplug_tests::chats;
+use wireplug_tests::nats::NatsServer;
 use wireplug_tests::running::Signal;
 
 use super::{JOIN, ON_CHAT, SEND, client, node, programs};
@@ -9,7 +10,7 @@ use super::{JOIN, ON_CHAT, SEND, client, node, programs};
 async fn chats(language: &str) {
     let nats = NatsServer::start();
     let (one, other) = (node(&nats).await, node(&nats).await);
-    let mut service = chat_service(language, &nats, &programs());
+    let mut service = chats::over_nats(language, &nats, &programs());
     let (mut ann, mut bob) = (client(&one).await, client(&other).await);
 
     assert_eq!(ann.call(SEND, &json!({ "text": "hi" })).await, json!({ "code": 403 }));

@@ -1,4 +1,4 @@
-//! The chat of the demo as a service behind NATS: `cargo run --release --example chat_service`.
+//! The chat of the demo as a service behind NATS: `cargo run --release --example chat_nats`.
 //!
 //! It uses no code of wireplug: `docs/nats.md` tells what the subjects and headers mean.
 

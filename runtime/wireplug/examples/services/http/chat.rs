@@ -1,0 +1,173 @@
+//! The chat of the demo as a service over HTTP: `cargo run --release --example chat_http`.
+//!
+//! It uses no code of wireplug: `docs/http-services.md` tells what the paths and headers mean.
+
+use std::collections::HashMap;
+use std::env;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::AppendHeaders;
+use axum::routing::post;
+use axum::{Json, Router};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+const BANNED: &[&str] = &["mallory"];
+
+/// What all requests share.
+#[derive(Clone)]
+struct Chat {
+    http: reqwest::Client,
+    control: String,
+    token: String,
+    /// The session of each member.
+    sessions: Arc<Mutex<HashMap<String, String>>>,
+}
+
+#[derive(Deserialize)]
+struct Join {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Say {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    name: String,
+    question: String,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    session: String,
+    user: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let variable = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+    let chat = Chat {
+        http: reqwest::Client::new(),
+        control: variable("WIREPLUG_CONTROL", "http://127.0.0.1:3011"),
+        token: env::var("WIREPLUG_TOKEN")?,
+        sessions: Arc::default(),
+    };
+    let app = Router::new()
+        .route("/chat/.wireplug/hello", post(hello))
+        .route("/chat/.wireplug/events", post(events))
+        .route("/chat/chatHandler/join", post(join))
+        .route("/chat/chatHandler/send", post(send))
+        .route("/chat/chatHandler/ask", post(ask))
+        .with_state(chat);
+    let listener = TcpListener::bind(format!("127.0.0.1:{}", variable("PORT", "8080"))).await?;
+    println!("ready at http://{}/chat", listener.local_addr()?);
+    let mut terminate = signal(SignalKind::terminate())?;
+    axum::serve(listener, app).with_graceful_shutdown(async move { _ = terminate.recv().await }).await?;
+    Ok(())
+}
+
+/// Decides who may connect. Whoever gives a name in the handshake is that user.
+async fn hello(
+    Json(hello): Json<Value>,
+) -> Result<AppendHeaders<Option<(&'static str, String)>>, StatusCode> {
+    let name = hello["user"]["name"].as_str();
+    if name.is_some_and(|name| BANNED.contains(&name)) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    let bind = name.map(|name| ("wireplug-bind", utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()));
+    Ok(AppendHeaders(bind))
+}
+
+/// Tells the members that one of them has gone.
+async fn events(State(chat): State<Chat>, Json(events): Json<Vec<Event>>) -> Result<(), StatusCode> {
+    for Event { session, user } in events {
+        let Some(user) = user.filter(|user| chat.session_of(user).as_ref() == Some(&session)) else {
+            continue;
+        };
+        chat.with_sessions(|sessions| sessions.remove(&user));
+        chat.push(&user, "(left)").await?;
+    }
+    Ok(())
+}
+
+/// Binds the session to a user of that name, and lets it in.
+async fn join(
+    State(chat): State<Chat>,
+    headers: HeaderMap,
+    Json(Join { name }): Json<Join>,
+) -> Result<Json<Value>, StatusCode> {
+    let session = header(&headers, "wireplug-session").ok_or(StatusCode::BAD_REQUEST)?;
+    chat.tell("bind", &format!("session/{session}"), name.clone(), None).await?;
+    chat.tell("join", &format!("session/{session}"), "chat".to_owned(), None).await?;
+    chat.with_sessions(|sessions| sessions.insert(name.clone(), session));
+    Ok(Json(json!({ "name": name })))
+}
+
+/// Pushes what a member says to all members.
+async fn send(
+    State(chat): State<Chat>,
+    headers: HeaderMap,
+    Json(Say { text }): Json<Say>,
+) -> Result<Json<Value>, StatusCode> {
+    let from = header(&headers, "wireplug-user").filter(|user| chat.session_of(user).is_some());
+    chat.push(&from.ok_or(StatusCode::FORBIDDEN)?, &text).await?;
+    Ok(Json(json!({})))
+}
+
+/// Asks the client of a member, and passes its answer on.
+async fn ask(
+    State(chat): State<Chat>,
+    Json(Ask { name, question }): Json<Ask>,
+) -> Result<String, StatusCode> {
+    let session = chat.session_of(&name).ok_or(StatusCode::NOT_FOUND)?;
+    chat.tell("request", &format!("session/{session}"), question, Some("onAsk")).await
+}
+
+impl Chat {
+    /// Asks wireplug to do something with sessions. Returns the body of its answer.
+    async fn tell(
+        &self,
+        verb: &str,
+        target: &str,
+        payload: String,
+        route: Option<&str>,
+    ) -> Result<String, StatusCode> {
+        let mut request = self.http.post(format!("{}/clients/{verb}/{target}", self.control));
+        if let Some(route) = route {
+            request = request.header("wireplug-route", route);
+        }
+        let done = request.bearer_auth(&self.token).body(payload).send().await;
+        let done = done.map_err(|_| StatusCode::BAD_GATEWAY)?;
+        match done.status() {
+            StatusCode::OK => done.text().await.map_err(|_| StatusCode::BAD_GATEWAY),
+            status => Err(status),
+        }
+    }
+
+    /// Pushes a message to all members.
+    async fn push(&self, from: &str, text: &str) -> Result<String, StatusCode> {
+        self.tell("push", "group/chat", json!({ "from": from, "text": text }).to_string(), Some("onChat"))
+            .await
+    }
+
+    fn session_of(&self, name: &str) -> Option<String> {
+        self.with_sessions(|sessions| sessions.get(name).cloned())
+    }
+
+    fn with_sessions<T>(&self, use_them: impl FnOnce(&mut HashMap<String, String>) -> T) -> T {
+        use_them(&mut self.sessions.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Returns the value of a header of wireplug, in which some characters are percent-encoded.
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(percent_decode_str(headers.get(name)?.to_str().ok()?).decode_utf8().ok()?.into_owned())
+}
