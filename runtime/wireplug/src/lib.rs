@@ -106,7 +106,10 @@ mod http;
 mod nats;
 #[cfg(feature = "oci")]
 pub mod registry;
-#[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "only NATS keeps the state of rollouts"))]
+#[cfg_attr(
+    not(all(feature = "control", feature = "nats")),
+    allow(dead_code, reason = "only the control API begins rollouts, and only NATS keeps their state")
+)]
 pub mod rollout;
 mod server;
 pub mod session;

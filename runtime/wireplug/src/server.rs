@@ -71,7 +71,6 @@ mod rate;
 mod reload;
 mod running;
 pub(crate) mod service_events;
-#[cfg(any(feature = "control", feature = "http", feature = "nats"))]
 pub(crate) mod service_headers;
 pub(crate) mod service_hello;
 pub(crate) mod services;

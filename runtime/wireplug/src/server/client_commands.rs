@@ -49,6 +49,7 @@ impl Verb {
         ))
     }
 
+    #[cfg(any(feature = "nats", test))]
     pub(crate) fn name(self) -> &'static str {
         VERBS[self as usize].0
     }
