@@ -125,7 +125,7 @@ async fn each_role_does_what_it_may() {
         let mut pusher = scene.pusher().await;
         let answer = pusher.ask(method, path).await;
         assert_eq!(answer.status, 403, "{method} {path}");
-        assert!(answer.json()["error"].as_str().is_some_and(|why| why.contains("has the role `push`")));
+        assert!(answer.json()["error"].as_str().is_some_and(|why| why.contains("has only `push`")));
     }
     assert_eq!(scene.pusher().await.done("leave/all", "room").await, 0);
 }
