@@ -36,7 +36,7 @@ pub(super) struct Args {
     #[arg(long, num_args = 2, value_names = ["ROUTE", "JSON"])]
     then: Option<Vec<String>>,
     /// The object `user` of the handshake, JSON. The application may decide by it who connects.
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = parse_json)]
     user: Option<Value>,
     /// Stay connected and print pushes until the server closes or Ctrl-C.
     #[arg(long)]
@@ -67,6 +67,10 @@ impl Failure {
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(if self.code < 500 { 4 } else { 5 })
     }
+}
+
+fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 fn check_json(text: &str) -> Result<String, serde_json::Error> {

@@ -19,6 +19,9 @@ use wireplug_base::LogLimit;
 const LINES: u32 = 4;
 const PERIOD: Duration = Duration::from_secs(30);
 
+/// How the subjects of JetStream begin.
+const JETSTREAM: &str = "\"$JS.API.";
+
 /// The observed state of the connection, and the limits of its log lines.
 pub(super) struct Observer {
     health: Mutex<Health>,
@@ -178,6 +181,8 @@ impl Observer {
 
     fn server_error(&self, error: &str, now: Instant) {
         match ServerSaid::read(error) {
+            // A node without these permissions takes part in no rollout, and asks again and again.
+            ServerSaid::PublishRefused if error.contains(JETSTREAM) => debug!(error, "NATS"),
             ServerSaid::PublishRefused => {
                 self.unpublished.fetch_add(1, Ordering::Relaxed);
                 self.refusals.log(|left_out| {

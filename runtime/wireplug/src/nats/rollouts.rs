@@ -134,7 +134,10 @@ fn key(codec: &str) -> String {
 async fn in_time<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     match timeout(PATIENCE, work).await {
         Ok(done) => done,
-        Err(_) => bail!("NATS has not answered within {} s", PATIENCE.as_secs()),
+        Err(_) => bail!(
+            "NATS has not answered within {} s: is JetStream on, and does this node have the permissions for it?",
+            PATIENCE.as_secs()
+        ),
     }
 }
 

@@ -6,11 +6,17 @@ use std::collections::HashMap;
 use std::env;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::AppendHeaders;
 use axum::routing::post;
 use axum::{Json, Router};
+use http_body_util::{BodyExt as _, Collected, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,7 +28,7 @@ const BANNED: &[&str] = &["mallory"];
 /// What all requests share.
 #[derive(Clone)]
 struct Chat {
-    http: reqwest::Client,
+    http: Client<HttpConnector, Full<Bytes>>,
     control: String,
     token: String,
     /// The session of each member.
@@ -55,7 +61,7 @@ struct Event {
 async fn main() -> anyhow::Result<()> {
     let variable = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let chat = Chat {
-        http: reqwest::Client::new(),
+        http: Client::builder(TokioExecutor::new()).build_http(),
         control: variable("WIREPLUG_CONTROL", "http://127.0.0.1:3011"),
         token: env::var("WIREPLUG_TOKEN")?,
         sessions: Arc::default(),
@@ -123,10 +129,7 @@ async fn send(
 }
 
 /// Asks the client of a member, and passes its answer on.
-async fn ask(
-    State(chat): State<Chat>,
-    Json(Ask { name, question }): Json<Ask>,
-) -> Result<String, StatusCode> {
+async fn ask(State(chat): State<Chat>, Json(Ask { name, question }): Json<Ask>) -> Result<Bytes, StatusCode> {
     let session = chat.session_of(&name).ok_or(StatusCode::NOT_FOUND)?;
     chat.tell("request", &format!("session/{session}"), question, Some("onAsk")).await
 }
@@ -139,21 +142,26 @@ impl Chat {
         target: &str,
         payload: String,
         route: Option<&str>,
-    ) -> Result<String, StatusCode> {
-        let mut request = self.http.post(format!("{}/clients/{verb}/{target}", self.control));
+    ) -> Result<Bytes, StatusCode> {
+        let token = format!("Bearer {}", self.token);
+        let uri = format!("{}/clients/{verb}/{target}", self.control);
+        let mut request = Request::post(uri).header(AUTHORIZATION, token);
         if let Some(route) = route {
             request = request.header("wireplug-route", route);
         }
-        let done = request.bearer_auth(&self.token).body(payload).send().await;
-        let done = done.map_err(|_| StatusCode::BAD_GATEWAY)?;
+        let request = request.body(Full::from(payload)).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let done = self.http.request(request).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
         match done.status() {
-            StatusCode::OK => done.text().await.map_err(|_| StatusCode::BAD_GATEWAY),
+            StatusCode::OK => {
+                let body = done.into_body().collect().await;
+                body.map(Collected::to_bytes).map_err(|_| StatusCode::BAD_GATEWAY)
+            }
             status => Err(status),
         }
     }
 
     /// Pushes a message to all members.
-    async fn push(&self, from: &str, text: &str) -> Result<String, StatusCode> {
+    async fn push(&self, from: &str, text: &str) -> Result<Bytes, StatusCode> {
         self.tell("push", "group/chat", json!({ "from": from, "text": text }).to_string(), Some("onChat"))
             .await
     }
