@@ -32,6 +32,13 @@ function userOf(request) {
   return decodeURIComponent(request.headers['wireplug-user'] ?? '');
 }
 
+// An error as clients of Pomelo expect it.
+app.setErrorHandler((error, _request, response) => {
+  const code = error.statusCode ?? 500;
+  response.code(code).send({ code });
+});
+app.setNotFoundHandler((_request, response) => response.code(404).send({ code: 404 }));
+
 /** Decides who may connect. Whoever gives a name in the handshake is that user. */
 app.post('/chat/.wireplug/hello', async (request, response) => {
   const name = request.body.user?.name;

@@ -11,8 +11,11 @@ from urllib.parse import quote, unquote
 
 import httpx
 import uvicorn
-from fastapi import FastAPI, Header, HTTPException, Response
+from fastapi import FastAPI, Header, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 BANNED = {"mallory"}
 
@@ -62,6 +65,14 @@ async def tell(verb, target, payload, route=None):
 async def push(sender, text):
     """Pushes a message to all members."""
     await tell("push", "group/chat", json.dumps({"from": sender, "text": text}), "onChat")
+
+
+@app.exception_handler(HTTPException)
+@app.exception_handler(RequestValidationError)
+async def refused(_, error):
+    """Answers with an error as clients of Pomelo expect it."""
+    code = getattr(error, "status_code", 400)
+    return JSONResponse({"code": code}, status_code=code)
 
 
 @app.post("/chat/.wireplug/hello")

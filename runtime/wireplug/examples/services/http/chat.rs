@@ -10,7 +10,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Request, StatusCode};
-use axum::response::AppendHeaders;
+use axum::middleware::map_response;
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use http_body_util::{BodyExt as _, Collected, Full};
@@ -72,12 +73,21 @@ async fn main() -> anyhow::Result<()> {
         .route("/chat/chatHandler/join", post(join))
         .route("/chat/chatHandler/send", post(send))
         .route("/chat/chatHandler/ask", post(ask))
+        .layer(map_response(as_code))
         .with_state(chat);
     let listener = TcpListener::bind(format!("127.0.0.1:{}", variable("PORT", "8080"))).await?;
     println!("ready at http://{}/chat", listener.local_addr()?);
     let mut terminate = signal(SignalKind::terminate())?;
     axum::serve(listener, app).with_graceful_shutdown(async move { _ = terminate.recv().await }).await?;
     Ok(())
+}
+
+/// Makes an error what clients of Pomelo expect.
+async fn as_code(response: Response) -> Response {
+    match response.status() {
+        StatusCode::OK => response,
+        status => (status, Json(json!({ "code": status.as_u16() }))).into_response(),
+    }
 }
 
 /// Decides who may connect. Whoever gives a name in the handshake is that user.
