@@ -106,7 +106,9 @@ async fn converse(server: &RunningServer, mut service: Running) {
     assert_eq!(ann.next_push().await, pushed("bob", "(left)"));
 
     service.signal(Signal::TERM);
-    assert_eq!(service.exit_code(), Some(0));
+    // uvicorn ends by the signal, after it has answered its requests.
+    let code = service.exit_code();
+    assert!(matches!(code, Some(0) | None), "{code:?}");
     let gone = within("an answer", ann.call(SEND, &json!({ "text": "hi" }))).await;
     assert_eq!(gone, json!({ "code": 503 }));
 }
