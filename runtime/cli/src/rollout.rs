@@ -25,7 +25,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Args {
     /// The codec, as in [codecs.NAME].
     codec: String,
-    /// Where each node gets the version: oci://REGISTRY/REPOSITORY@sha256:… or nats://BUCKET/NAME.
+    /// Where each node gets the version: oci://REGISTRY/REPOSITORY@sha256:…, or
+    /// the path of a file that each node has.
     #[arg(conflicts_with = "take_back")]
     file: Option<String>,
     /// First, the version mirrors this share of the sessions. It is taken back if an answer

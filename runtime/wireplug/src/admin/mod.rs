@@ -69,6 +69,7 @@
 //! | `folder` | the folder of the default socket and of generated tokens |
 //! | `peer` | the other end of a connection |
 //! | `connections` | limits the connections, and chooses which one is closed for another |
+//! | `serving` | answers the requests of one connection |
 //! | `access` | who may use the API, and with which roles |
 //! | `clients` | the clients that the API knows |
 //! | `reread` | reads the tokens again at a reload |
@@ -110,6 +111,7 @@ mod push;
 mod refusal;
 mod reread;
 mod rollouts;
+mod serving;
 mod sessions;
 mod stats;
 mod token;
@@ -123,12 +125,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router, middleware};
+use axum::middleware;
 use futures_util::FutureExt as _;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -138,38 +136,29 @@ use tracing::warn;
 pub(crate) use self::access::Access;
 use self::clients::{Clients, Remote, Users};
 pub use self::codecs::Candidate;
-use self::connections::{Connections, Place};
+use self::connections::Connections;
 use self::console::ConsoleSessions;
 pub use self::error::{ControlError, FolderError};
 pub use self::folder::RuntimeFolder;
 use self::generated::GeneratedFile;
 pub use self::health::HealthListener;
 use self::listener::Listener;
-use self::peer::{CertificateSubject, Peer};
 pub(crate) use self::reread::Reread;
+use self::serving::{serve_connection, turn_away};
 pub use self::sessions::Kicked;
 use crate::audit::FileWriter;
 use crate::config::{ControlAddress, ControlConfig};
 use crate::server::{InheritedSocket, InheritedSockets, RunningServer};
 use crate::session_trace::Mask;
-use wireplug_connectors::ByteStream;
 use wireplug_connectors::listening::{
-    AcceptErrors, MAX_HEAD, Secure, ServerTls, SpareDescriptor, TlsFiles, is_out_of_descriptors,
+    AcceptErrors, ServerTls, SpareDescriptor, TlsFiles, is_out_of_descriptors,
 };
-
-/// How long a request's head may take, also after another request on the same connection, and
-/// before the first one the handshake of TLS.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The protocol inside TLS, as TLS names it.
 const ALPN: &[&str] = &["http/1.1"];
 
 /// How long the input of a client is still read after the answer.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// How many bytes of that input are read. A client that sends more has had the time to read the
-/// answer.
-const LINGER_BYTES: u64 = 1 << 20;
 
 /// Checks that each key has an effect.
 fn has_effect(config: &ControlConfig) -> Result<(), ControlError> {
@@ -210,9 +199,6 @@ impl Marks {
         }
     }
 }
-
-/// The body of the answer to a client for which there is no room.
-const FULL: &str = r#"{"error":"too many requests of this client are under way: try again later"}"#;
 
 /// The control API, bound to its address and not serving yet.
 pub struct ControlApi {
@@ -486,57 +472,6 @@ impl ControlApi {
         let _ = timeout(LINGER, answered).await;
         drop(stopped);
     }
-}
-
-/// Answers the requests of a connection, unless the connection is closed first to make room for
-/// another one.
-async fn serve_connection(
-    socket: Box<dyn ByteStream>,
-    (tls, access): (Option<Arc<ServerTls>>, Arc<Access>),
-    peer: Peer,
-    place: Arc<Place>,
-    router: Router,
-) {
-    let router = router.layer(Extension(peer)).layer(Extension(Arc::clone(&place)));
-    let connection = async {
-        let (socket, subject) = match tls {
-            None => (socket, CertificateSubject::default()),
-            Some(tls) => match timeout(HEAD_TIMEOUT, tls.accept(socket, HEAD_TIMEOUT)).await {
-                Ok(Ok(Secure { stream, attributes })) => (stream, CertificateSubject::of(attributes)),
-                Ok(Err(error)) => return access.warn_of_handshake(peer, &error),
-                Err(_) => return access.warn_of_handshake(peer, &io::ErrorKind::TimedOut.into()),
-            },
-        };
-        let service = TowerToHyperService::new(router.layer(Extension(subject)));
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(socket), service)
-            .without_shutdown();
-        let Ok(parts) = served.await else { return };
-        // Closing while a refused upload still comes in would reset the connection, and the client
-        // might never read the reason.
-        let mut socket = parts.io.into_inner();
-        if socket.shutdown().await.is_ok() {
-            let mut rest = socket.take(LINGER_BYTES);
-            let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
-        }
-    };
-    tokio::select! {
-        () = connection => {}
-        () = place.closed() => {}
-    }
-}
-
-/// Answers a client for which there is no place, if that is possible without waiting.
-async fn turn_away(mut socket: Box<dyn ByteStream>) {
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{FULL}",
-        FULL.len()
-    );
-    let _ = timeout(Duration::ZERO, socket.write_all(answer.as_bytes())).await;
 }
 
 impl fmt::Debug for ControlApi {

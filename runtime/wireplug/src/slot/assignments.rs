@@ -3,7 +3,8 @@
 //!
 //! Pure bookkeeping under one lock. The lock is taken when a session opens, ends or moves, and
 //! never on the path of a packet: there, a session only reads a flag of its own. This module knows
-//! nothing of codecs, tasks or time, so that a model checker can run it (`tests/model`).
+//! nothing of codecs, tasks or time, so that a model checker can run it (`tests/model`). It is one
+//! file because the model includes it by its path.
 //!
 //! A swap changes which generation is current, and puts all sessions that have to move into a
 //! queue. The driver of the swap [signals](Assignments::signal) the sessions, a few at a time. A
@@ -346,21 +347,19 @@ impl<G> Assignments<G> {
 
     /// Changes how a generation on trial is tried. Returns false if it is not on trial.
     pub(crate) fn try_otherwise(&self, number: u64, trial: RunningTrial) -> bool {
-        let mut state = self.lock();
-        let is_on_trial = state.trial().is_some_and(|(on_trial, _)| on_trial == number);
-        if is_on_trial {
-            state.entry_mut(number).role = Role::Trial(trial);
-            state.requeue();
-        }
-        is_on_trial
+        self.change_trial(number, |state| state.entry_mut(number).role = Role::Trial(trial))
     }
 
     /// Ends the trial of a generation. Returns false if it is not on trial.
     pub(crate) fn end_trial(&self, number: u64) -> bool {
+        self.change_trial(number, |state| state.leave(number, Leave::Handoff))
+    }
+
+    fn change_trial(&self, number: u64, change: impl FnOnce(&mut State<G>)) -> bool {
         let mut state = self.lock();
         let is_on_trial = state.trial().is_some_and(|(on_trial, _)| on_trial == number);
         if is_on_trial {
-            state.leave(number, Leave::Handoff);
+            change(&mut state);
             state.requeue();
         }
         is_on_trial
