@@ -27,6 +27,7 @@ pub(crate) const TESTS: &[&str] = &[
     "connectors::unix::python_",
     "connectors::websocket::curl_",
     "registry::peers::",
+    "control::openapi::schemathesis_",
     "control::prometheus::",
     "deploy::checked_by::",
     "gallery::",

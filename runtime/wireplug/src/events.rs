@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -26,7 +27,7 @@ const MAX_TEXT: usize = 1024;
 const MAX_FIELDS: usize = 32;
 
 /// The kind of an [`Event`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -49,7 +50,7 @@ pub enum EventKind {
 }
 
 /// Something that happened in a server. A field that does not apply is left out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Event {
@@ -57,14 +58,17 @@ pub struct Event {
     pub number: u64,
     /// When it happened.
     #[serde(serialize_with = "as_rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: SystemTime,
     /// What kind of event it is.
     pub kind: EventKind,
     /// The session.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_number")]
+    #[schemars(with = "Option<u64>")]
     pub session: Option<SessionId>,
     /// The user of the session.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub user: Option<User>,
     /// The address of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +82,7 @@ pub struct Event {
     /// The generation of the codec: the one of the session, or the one that became current.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// Why a connection ended: [`CloseReason::cause`].
+    /// Why a connection ended, in one word: [`CloseReason::cause`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'static str>,
     /// Why it happened, in one line.

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::http::StatusCode;
 
 use super::access::Client;
-use super::codecs::Answer;
+use super::api::Answer;
 use super::refusal::Refusal;
 use crate::audit::{AuditLog, Outcome, Record};
 use crate::slot::Slot;

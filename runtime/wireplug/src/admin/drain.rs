@@ -6,23 +6,28 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::access::Client;
-use super::codecs::{Answer, Api, Asked, bad_request, given};
+use super::api::{Answer, Api, Asked, bad_request, given};
 use super::sessions::Time;
 use crate::audit::Outcome;
 use crate::server::DrainReport;
+use wireplug_base::units;
 
 /// The longest time in which a drain still accepts clients. Load balancers notice within seconds.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// The query of a drain.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Drain {
+    /// How long clients are still accepted, at most `10m`.
     #[serde(default)]
+    #[schemars(with = "Option<units::Duration>")]
     wait: Option<Time>,
+    /// Ends the program then.
     #[serde(default)]
     exit: bool,
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::codecs::{Answer, Api, Asked, bad_request, given};
+use super::api::{Answer, Api, Asked, bad_request, given};
 use crate::events::{Event, EventKind};
 
 /// How many events an answer has if the request does not say it: a page for a person.
@@ -16,18 +17,25 @@ const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
 
 /// The query of the request.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    /// Shows only events behind the one with this number.
     after: Option<u64>,
+    /// Shows only events of this kind.
     kind: Option<EventKind>,
+    /// The most events of the answer; 100 if it is missing.
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
     limit: Option<usize>,
 }
 
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EventPage")]
 pub(super) struct Page {
+    /// The events, the oldest first.
     #[serde(serialize_with = "as_list")]
+    #[schemars(with = "Vec<Event>")]
     events: Vec<Arc<Event>>,
     /// What to send as `after` to get the events behind these.
     next: u64,

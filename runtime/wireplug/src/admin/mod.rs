@@ -8,6 +8,7 @@
 //! | `GET /events?after=N&kind=KIND&limit=100` | read | reports recent [events](crate::events): `{"events": […], "next": N}` |
 //! | `GET /metrics` | read | the metrics in the text format of Prometheus, or in OpenMetrics if `Accept` names it |
 //! | `GET /stats` | read | the counts since the start, and times: one JSON object |
+//! | `GET /openapi.json` | read | describes all these requests in OpenAPI 3.1 |
 //! | `GET /codecs` | read | reports all slots: a list of [`SlotStatus`](crate::slot::SlotStatus) |
 //! | `GET /codecs/NAME` | read | reports one slot |
 //! | `PUT /codecs/NAME` | swap | swaps to the component in the body, with the options of the current generation: a [`SwapReport`](crate::slot::SwapReport). `?sessions=handoff`, `drain` or `close` says what happens to live sessions |
@@ -77,13 +78,17 @@
 //! | `generated` | a token that is generated into a file |
 //! | `backoff` | delays after wrong tokens |
 //! | `console` | the console: its page, and who is logged in |
-//! | `codecs` | the requests, the roles that they need, and what those about codecs do |
+//! | `routes` | the requests, with the roles that they need |
+//! | `api` | what all requests share |
+//! | `openapi` | describes the requests in OpenAPI |
+//! | `codecs` | the requests about codecs |
+//! | `reload` | the request that reads the configuration again |
 //! | `events` | reports recent events |
 //! | `drain` | the request that drains the server |
 //! | `upgrade` | the request that upgrades the server |
 //! | `rollouts` | the requests about rollouts over all nodes |
 //! | `sessions` | the requests about sessions |
-//! | `stats` | reports metrics and counts |
+//! | `stats` | reports nodes, metrics and counts |
 //! | `push` | the push API: what services do with clients |
 //! | `trace` | traces of sessions, recordings and faults |
 //! | `health` | answers health checks |
@@ -93,6 +98,7 @@
 //! | `error` | why the API does not listen |
 
 mod access;
+mod api;
 mod backoff;
 mod change;
 mod clients;
@@ -106,11 +112,14 @@ mod folder;
 mod generated;
 mod health;
 mod listener;
+mod openapi;
 mod peer;
 mod push;
 mod refusal;
+mod reload;
 mod reread;
 mod rollouts;
+mod routes;
 mod serving;
 mod sessions;
 mod stats;
@@ -134,6 +143,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 pub(crate) use self::access::Access;
+use self::api::Api;
 use self::clients::{Clients, Remote, Users};
 pub use self::codecs::Candidate;
 use self::connections::Connections;
@@ -390,7 +400,7 @@ impl ControlApi {
         let stopping = CancellationToken::new();
         let marks = Marks { end: end.clone(), left: left.clone(), stopping: stopping.clone() };
         let closing = middleware::map_response_with_state(marks.clone(), connections::close_after);
-        let router = codecs::routes(server, max_upload, mask, marks)
+        let router = routes::routes(Api::new(server, max_upload, mask, marks))
             .layer(middleware::from_fn_with_state(Arc::clone(&access), access::authenticate))
             .merge(console::routes(Arc::clone(&access)))
             .merge(health::routes(server.parts().health.clone()))

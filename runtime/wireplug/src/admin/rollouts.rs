@@ -9,7 +9,7 @@ use bytes::Bytes;
 use wireplug_base::Chain;
 
 use super::access::Client;
-use super::codecs::{Answer, Api, bad_request};
+use super::api::{Answer, Api, bad_request};
 use super::refusal::Refusal;
 use crate::audit::{Outcome, Record, Version};
 use crate::rollout::{Rollout, RolloutError, RolloutPlan, Rollouts};

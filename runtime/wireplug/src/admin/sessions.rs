@@ -8,10 +8,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::Client;
-use super::codecs::{Answer, Api, Asked, bad_request, given};
+use super::api::{Answer, Api, Asked, bad_request, given};
 use super::refusal::Refusal;
 use crate::audit::Outcome;
 use crate::server::{AddressFilter, SessionDetails, SessionFilter, SessionPage, SessionStatus};
@@ -31,19 +32,31 @@ const MAX_REASON: usize = 256;
 const REASON: &str = "an operator ended the session";
 
 /// The query of a list of sessions.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Wanted {
+    /// Only sessions of this user.
     user: Option<String>,
+    /// Only sessions of clients with this address, such as 203.0.113.7, or with a port.
     address: Option<String>,
+    /// Only sessions of this codec.
     codec: Option<String>,
+    /// Only sessions on this generation of their codec.
     generation: Option<u64>,
+    /// Only sessions of the listener with this URL.
     listener: Option<String>,
+    /// Only sessions in this group.
     group: Option<String>,
+    /// Only sessions in this state.
     state: Option<SessionStatus>,
+    /// Only sessions that have been idle for longer than this time.
     #[serde(default)]
+    #[schemars(with = "Option<units::Duration>")]
     idle_over: Option<Time>,
+    /// The most sessions of the page; 100 if it is missing.
+    #[schemars(range(min = 1, max = MAX_PAGE))]
     limit: Option<usize>,
+    /// The page begins behind the session with this number: `next` of the page before.
     after: Option<u64>,
 }
 
@@ -51,17 +64,28 @@ pub(super) struct Wanted {
 #[derive(Clone, Copy, Deserialize)]
 pub(super) struct Time(#[serde(with = "units::duration")] pub(super) Duration);
 
-/// The query of a kick.
-#[derive(Deserialize)]
+/// The query of a kick of one session.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KickOne {
+    /// The reason for the client and the log, of at most 256 bytes without control characters.
+    reason: Option<String>,
+}
+
+/// The query of a kick of several sessions: by their user, or by their address.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Kick {
+    /// The user whose sessions are kicked.
     user: Option<String>,
+    /// The address whose sessions are kicked, such as 203.0.113.7, or with a port.
     address: Option<String>,
+    /// The reason for the client and the log, of at most 256 bytes without control characters.
     reason: Option<String>,
 }
 
 /// The number of sessions that were kicked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Kicked {
@@ -109,16 +133,12 @@ pub(super) async fn kick_one(
     State(api): State<Arc<Api>>,
     Extension(client): Extension<Client>,
     id: Result<Path<u64>, PathRejection>,
-    asked: Asked<Kick>,
+    asked: Asked<KickOne>,
 ) -> Answer<Kicked> {
     let mut change = api.change(&client, "kick", "");
     let id = change.checked(number(id))?;
     change.note(|record| record.set_subject(format!("session {id}")));
-    let Kick { user, address, reason } = change.checked(given(asked))?;
-    if user.is_some() || address.is_some() {
-        return change
-            .checked(Err(bad_request("a kick names a session, a user or an address, and one of them")));
-    }
+    let KickOne { reason } = change.checked(given(asked))?;
     let reason = change.checked(checked_reason(reason))?;
     let kicked = api.server.kick(id, &reason);
     let kicked = if kicked { Ok(Kicked { kicked: 1 }) } else { Err(none(id)) };

@@ -12,20 +12,22 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use futures_util::stream;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Client;
+use super::api::{Api, Asked, bad_request, given};
 use super::change::Change;
-use super::codecs::{Api, Asked, bad_request, given};
 use super::refusal::Refusal;
 use super::sessions::{Time, address_of, number, user_named};
 use crate::config::ControlRole;
 use crate::server::{Running, SessionFilter};
 use crate::session::SessionId;
 use crate::session_trace::{AddressOf, FaultList, NOT_RECORDED, Order, Trace, TraceKind, TraceTarget};
+use wireplug_base::units;
 
 /// How long a trace lasts, unless the request says otherwise.
 const DURATION: Duration = Duration::from_secs(5 * 60);
@@ -40,12 +42,17 @@ const NDJSON: &str = "application/x-ndjson";
 const VECTORS: &str = "text/plain; charset=utf-8";
 
 /// The query of a trace.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    /// The number of the session.
     session: Option<u64>,
+    /// The user of the sessions.
     user: Option<String>,
+    /// The address of the clients, such as 203.0.113.7, or with a port.
     address: Option<String>,
+    /// When the trace ends; after five minutes if it is missing, and at most `1h`.
+    #[schemars(with = "Option<units::PositiveDuration>")]
     duration: Option<Time>,
 }
 

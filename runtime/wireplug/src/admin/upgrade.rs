@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::access::Client;
-use super::codecs::{Answer, Api, Asked, given};
+use super::api::{Answer, Api, Asked, given};
 use super::folder;
 use super::peer::Peer;
 use super::refusal::Refusal;
@@ -17,9 +18,11 @@ use crate::audit::Outcome;
 use crate::upgrade::{UpgradeError, UpgradeReport};
 
 /// The query of an upgrade.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    /// The program of the new process. Only the server's own user and root may name it, over the
+    /// Unix socket.
     program: Option<PathBuf>,
 }
 

@@ -10,7 +10,7 @@ use http_body_util::LengthLimitError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::codecs::bad_request;
+use super::api::bad_request;
 use super::refusal::Refusal;
 
 /// The most uploads at a time. Each holds its component in memory.

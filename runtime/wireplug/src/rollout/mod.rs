@@ -20,6 +20,7 @@ mod verdict;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Digest;
@@ -29,7 +30,7 @@ pub use self::error::RolloutError;
 pub(crate) use self::node::Rollouts;
 
 /// A rollout of a version of a codec over all nodes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Rollout {
     /// A random text, which no other rollout has.
@@ -42,7 +43,7 @@ pub struct Rollout {
     pub from: Digest,
     /// The SHA-256 of the new component.
     pub to: Digest,
-    /// The steps, in their order. The last one is [`Step::Current`].
+    /// The steps, in their order. The last one makes the new component current.
     pub steps: Vec<Step>,
     /// How long each step lasts after the last node has made it, in milliseconds.
     pub hold_ms: u64,
@@ -63,7 +64,7 @@ pub struct Rollout {
 }
 
 /// A step of a rollout.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// The new component mirrors this share of the sessions of each node, above 0 and at most 1.
@@ -87,7 +88,7 @@ impl Step {
 }
 
 /// How far a rollout is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// The nodes make one step after the other.
@@ -99,7 +100,7 @@ pub enum Stage {
 }
 
 /// What is to be rolled out, and how.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RolloutPlan {
     /// Where each node gets the component.
@@ -108,12 +109,13 @@ pub struct RolloutPlan {
     pub steps: Vec<Step>,
     /// How long each step is held, in milliseconds.
     pub hold_ms: u64,
-    /// See [`Rollout::max_faults`].
+    /// The number of faults of the new component, on all nodes together, at which the rollout is
+    /// taken back. 0: only each node's own limit counts, `faults.rollback` of the codec.
     pub max_faults: u64,
 }
 
 /// What a node reports about a rollout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RolloutReport {
     /// The rollout.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
@@ -15,14 +16,13 @@ use crate::session::CloseReason;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What a drain has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct DrainReport {
     /// The number of sessions that were open when the server began to close them.
     pub sessions: usize,
-    /// The number of connections that had not ended after
-    /// [`ServerConfig::drain_timeout`](crate::config::ServerConfig::drain_timeout).
+    /// The number of connections that had not ended after `server.drain-timeout`.
     pub connections_left: u64,
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,7 +24,7 @@ use wireplug_connectors::certificates::{CertificateStatus, Certificates, TokenSt
 use wireplug_wasm::{CompileJob, Compiler};
 
 /// The state of a node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct NodeStatus {
     /// The name of the node, which no other node has. `None` if the node serves alone.
@@ -59,7 +60,7 @@ pub struct NodeStatus {
 }
 
 /// The state of a node's NATS connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct NatsStatus {
     /// Whether the node is connected to NATS and all its subscriptions are in effect.

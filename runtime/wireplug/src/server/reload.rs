@@ -5,6 +5,7 @@ mod steps;
 use std::path::Path;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::listener::DefaultCodecs;
@@ -47,12 +48,12 @@ pub trait ConfigFile: Send + Sync + 'static {
 }
 
 /// What a reload has changed, or would change.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ReloadReport {
     /// The keys that differ from the configuration of the server, with what follows for each. Those
-    /// with [`Effect::Restart`] are not applied.
+    /// with the effect `restart` are not applied.
     pub changes: Vec<Change>,
     /// The codecs that were swapped: those whose component or options differ, also if the file
     /// changed and the configuration did not. Empty before a reload.

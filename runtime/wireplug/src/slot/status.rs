@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::codec::{Codec as _, CpuStatus, Digest};
 use wireplug_wasm::CONTRACT_VERSION;
 
 /// The status of a slot.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct SlotStatus {
     /// The slot's name.
@@ -42,7 +43,7 @@ pub struct SlotStatus {
 }
 
 /// The status of a generation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct GenerationStatus {
     /// The generation's number in its slot, from 1.
@@ -101,8 +102,9 @@ pub struct GenerationStatus {
 }
 
 /// The role of a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "GenerationRole")]
 pub enum Role {
     /// New sessions open on it.
     Current,

@@ -11,6 +11,7 @@ mod health;
 mod limits;
 mod metrics;
 mod moved;
+mod openapi;
 mod prometheus;
 mod reload;
 mod roles;

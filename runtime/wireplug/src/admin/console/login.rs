@@ -16,7 +16,7 @@ use tracing::info;
 
 use super::origin::is_https;
 use crate::admin::access::Access;
-use crate::admin::codecs::{Answer, bad_request};
+use crate::admin::api::{Answer, bad_request};
 use crate::admin::connections::Place;
 use crate::admin::peer::Peer;
 use crate::admin::refusal::Refusal;

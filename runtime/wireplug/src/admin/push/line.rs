@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::command::{CommandDone, CommandOutcome};
@@ -15,19 +17,27 @@ use crate::session::ClientResponse;
 const MAX_ID: usize = 200;
 
 /// A line with a command.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CommandLine<'a> {
+#[schemars(rename = "ClientCommand")]
+pub(in crate::admin) struct CommandLine<'a> {
     /// The answer has the same id.
     #[serde(borrow, default, deserialize_with = "given")]
+    #[schemars(with = "Option<Value>")]
     id: Option<&'a RawValue>,
+    /// What to do: `push`, `request`, `kick`, `bind`, `unbind`, `join`, `leave` or `set`.
     verb: String,
+    /// The sessions: `session.NODE.NUMBER`, `user.USER`, `group.GROUP` or `all`.
     target: String,
+    /// The route of a push or a request.
     route: Option<String>,
+    /// How long to wait for the response of a client, in milliseconds.
     #[serde(borrow)]
+    #[schemars(with = "Option<u64>")]
     timeout: Option<&'a RawValue>,
     /// The payload, as JSON.
     #[serde(borrow, default, deserialize_with = "given")]
+    #[schemars(with = "Option<Value>")]
     body: Option<&'a RawValue>,
     /// The payload, as text.
     text: Option<String>,
@@ -124,22 +134,33 @@ impl OwnedDetails {
 }
 
 /// A line with the answer to a command.
-#[derive(Debug, Default, Serialize)]
-struct AnswerLine<'a> {
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "ClientCommandAnswer")]
+pub(in crate::admin) struct AnswerLine<'a> {
+    /// The id of the command.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
     id: Option<&'a RawValue>,
+    /// How many sessions of this node took the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<usize>,
+    /// The status of the client's response.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    /// The body of the client's response, if it is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
     body: Option<&'a RawValue>,
+    /// The body of the client's response, if it is other text.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    /// The body of the client's response, if it is no text.
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
+    /// Why the command was not done, as an HTTP status.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<u16>,
+    /// Why the command was not done, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }

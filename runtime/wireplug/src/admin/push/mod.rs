@@ -25,12 +25,14 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use http_body_util::LengthLimitError;
 use percent_encoding::percent_decode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::timeout;
 
 use self::command::{CommandDone, begin};
+pub(super) use self::line::{AnswerLine, CommandLine};
 pub(super) use self::stream::stream;
-use super::codecs::{Api, bad_request};
+use super::api::{Api, bad_request};
 use super::connections::{Place, StaysOpen};
 use super::refusal::Refusal;
 use crate::server::client_commands::{Addressee, CommandDetails, CommandError, Verb};
@@ -44,8 +46,14 @@ const MAX_PAYLOAD: usize = 1 << 20;
 /// How long a payload may take to come. It is enough for 1 MiB at about 1 Mbit/s.
 const PAYLOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The headers of a command, each with what it is.
+pub(super) const HEADERS: &[(&str, &str)] = &[
+    (ROUTE, "The route of a push or a request, percent-encoded."),
+    (TIMEOUT, "How long to wait for the response of a client, in milliseconds."),
+];
+
 /// The answer to a command that was done.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub(super) struct Accepted {
     /// How many sessions of this node took the command.
     sessions: usize,

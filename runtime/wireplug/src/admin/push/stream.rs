@@ -24,7 +24,7 @@ use super::command::{BegunCommand, begin};
 use super::line::{self, AskedCommand, InvalidLine};
 use super::{has_type, stay_open};
 use crate::admin::Marks;
-use crate::admin::codecs::Api;
+use crate::admin::api::Api;
 use crate::admin::connections::{Place, Pushing};
 use crate::admin::refusal::Refusal;
 use crate::server::Running;
