@@ -16,11 +16,15 @@ use super::control::{Ask, Control};
 /// How often the state is asked for.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How many looks in a row may fail: the node that is asked may restart, and NATS too.
+const FAILED_LOOKS: u32 = 60;
+
 /// Brings a version of a codec to all nodes in steps, and watches it. If it fails on one node, it
 /// is taken back on all of them. The rollout goes on without this command and without the node that
 /// was asked: Ctrl-C only ends the watching. Without FILE, shows the last rollout of the codec.
 ///
-/// Exit codes: 0 if the version is current on all nodes, 1 if it was taken back.
+/// Exit codes: 0 if the version is current on all nodes, or if the rollout goes on unwatched
+/// (--detach, Ctrl-C); 1 if it was taken back, or if its state is not known.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The codec, as in [codecs.NAME].
@@ -98,7 +102,7 @@ fn plan(args: &Args) -> Option<RolloutPlan> {
 /// Prints each step of a rollout, until it ends.
 async fn watch(args: &Args, begun: Rollout) -> anyhow::Result<()> {
     let path = ["rollouts", &*args.codec];
-    let mut last = (begun.step, begun.stage);
+    let (mut last, mut failed) = ((begun.step, begun.stage), 0);
     loop {
         tokio::select! {
             () = sleep(LOOK) => {}
@@ -108,11 +112,25 @@ async fn watch(args: &Args, begun: Rollout) -> anyhow::Result<()> {
             }
         }
         let ask = Ask { method: Method::GET, path: &path, query: &[], body: Bytes::new() };
-        let now: Option<Rollout> = args.control.get(ask).await?;
+        let now: Option<Rollout> = match args.control.get(ask).await {
+            Ok(now) => now,
+            Err(error) if failed < FAILED_LOOKS => {
+                if failed == 0 {
+                    complain!("the state of the rollout is asked for again: {error:#}");
+                }
+                failed += 1;
+                continue;
+            }
+            Err(error) => return Err(error.context("the rollout goes on, but its state cannot be read")),
+        };
+        failed = 0;
         let now = now.filter(|now| now.id == begun.id).context("another rollout of the codec was begun")?;
         if (now.step, now.stage) != last {
             last = (now.step, now.stage);
-            say!("{}", show(&now));
+            match args.control.wants_json() {
+                true => say!("{}", serde_json::to_string(&now)?),
+                false => say!("{}", show(&now)),
+            }
         }
         match now.stage {
             Stage::Running => {}

@@ -49,7 +49,7 @@ struct Fleet {
     nats: NatsServer,
     /// The reference of each version, by its name.
     versions: BTreeMap<&'static str, String>,
-    _registry: DockerRegistry,
+    registry: DockerRegistry,
     folder: Folder,
     _service: async_nats::Client,
 }
@@ -72,7 +72,7 @@ impl Fleet {
         };
         let versions = [push("old", version("old")), push("new", version("new")), push("bad", bad())].into();
         let nodes = NODES.map(|name| node(name, "127.0.0.1:0", &nats, &folder)).into();
-        Self { nodes, nats, versions, _registry: registry, folder, _service: service }
+        Self { nodes, nats, versions, registry, folder, _service: service }
     }
 
     /// Kills a node, and starts it again at the same address.
@@ -153,7 +153,9 @@ codec = "line"
         nats = nats.url(),
         file = folder.text("old.wasm"),
     );
-    Served::configured(&mut wireplug(["serve"]), name, &config)
+    // It stays where it is, for a reload.
+    let config = folder.write(&format!("{name}.toml"), config);
+    Served::start(wireplug(["serve"]).arg(config))
 }
 
 /// Clients of one node. Each connects, sends some lines, expects them back, and begins anew.
@@ -309,5 +311,23 @@ async fn it_is_taken_back_by_hand_and_watched() {
         watched.lines().last().is_some_and(|line| line.ends_with("done, current on all nodes")),
         "{watched}"
     );
+    fleet.until_current(&version("new")).await;
+    // A reload does not bring the version of the file back, whose keys are as before.
+    let control = fleet.control(0);
+    let reloaded = finish(&mut wireplug(["reload", "--control", &control])).printed();
+    assert!(reloaded.contains("nothing differs"), "{reloaded}");
+    fleet.until_current(&version("new")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_while_the_registry_is_away_catches_up() {
+    let mut fleet = Fleet::start("rollout-away").await;
+    fleet.begin("new", "100ms");
+    fleet.until("the end", |last| last["stage"] == "done").await;
+    fleet.registry.stop();
+    fleet.restart(1);
+    fleet.nodes[1].logged("a step of a rollout is tried again");
+    assert_eq!(fleet.current()[1], versions::digest(&version("old").build()).to_string());
+    fleet.registry.start_again();
     fleet.until_current(&version("new")).await;
 }

@@ -10,9 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::server::ReloadError;
-use crate::slot::{SourceFault, SwapError};
+use crate::slot::SwapError;
 use wireplug_base::Chain;
-use wireplug_wasm::{CompileError, LoadError};
 
 /// The reason why a request was refused.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ impl From<SwapError> for Refusal {
         let status = match &error {
             SwapError::Conflict(_) | SwapError::Overtaken => StatusCode::CONFLICT,
             // The same request may succeed at another time.
-            SwapError::Source(source) if is_out_of_turn(source.cause()) => StatusCode::SERVICE_UNAVAILABLE,
+            passing if passing.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, Chain::of(&error).to_string())
@@ -66,16 +65,6 @@ impl From<Infallible> for Refusal {
     fn from(error: Infallible) -> Self {
         match error {}
     }
-}
-
-/// Returns whether a component was not fetched or not compiled for a reason that has nothing to do
-/// with the component.
-fn is_out_of_turn(fault: &SourceFault) -> bool {
-    use CompileError::{QueueFull, Stopped};
-    matches!(
-        fault,
-        SourceFault::Fetch(_) | SourceFault::Component(LoadError::Compile(QueueFull(_) | Stopped))
-    )
 }
 
 impl IntoResponse for Refusal {

@@ -171,7 +171,7 @@ impl Member for Nats {
         Arc::new(NatsService::new(self.clone(), name, config))
     }
 
-    fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>> {
+    fn others(&self) -> BoxFuture<'_, Option<Vec<NodeStatus>>> {
         peers::others(&self.0.link, &self.0.subjects).boxed()
     }
 

@@ -94,12 +94,11 @@ fn take(message: &Message, sessions: &Sessions) {
     }
 }
 
-/// Returns the state of the other nodes that answer. It takes at most [`GATHER`], whatever NATS
-/// does.
-pub(super) async fn others(link: &Link, subjects: &Subjects) -> Vec<NodeStatus> {
-    let mut nodes = Vec::new();
+/// Returns the state of the other nodes that answer, or `None` if they cannot be asked. It takes at
+/// most [`GATHER`], whatever NATS does.
+pub(super) async fn others(link: &Link, subjects: &Subjects) -> Option<Vec<NodeStatus>> {
     if !link.is_up() {
-        return nodes;
+        return None;
     }
     let client = link.client().1;
     let end = Instant::now() + GATHER;
@@ -110,10 +109,11 @@ pub(super) async fn others(link: &Link, subjects: &Subjects) -> Vec<NodeStatus> 
         Some(answers)
     };
     // The question has a time limit, because it waits for a server that does not read.
-    let Ok(Some(mut answers)) = timeout_at(end, ask).await else { return nodes };
+    let mut answers = timeout_at(end, ask).await.ok()??;
+    let mut nodes = Vec::new();
     loop {
         let until = end.min(Instant::now() + QUIET);
-        let Ok(Some(answer)) = timeout_at(until, answers.next()).await else { return nodes };
+        let Ok(Some(answer)) = timeout_at(until, answers.next()).await else { return Some(nodes) };
         // An answer without a payload means that no node subscribes.
         if let Ok(node) = serde_json::from_slice(&answer.payload) {
             nodes.push(node);

@@ -9,11 +9,13 @@
 //! | file | its job |
 //! |---|---|
 //! | `verdict` | from the reports of all nodes to the next state |
+//! | `heard` | which nodes were heard of lately |
 //! | `action` | from the state and a slot to what the node has to do |
 //! | `node` | does it, and reports |
 
 mod action;
 mod error;
+mod heard;
 mod node;
 mod verdict;
 

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::action::Action;
+use super::heard::Heard;
 use super::verdict::Reported;
 use super::{Rollout, RolloutError, RolloutPlan, RolloutReport, RolloutStore, Stage, Step, now_ms};
 use crate::audit::{Actor, Outcome, Record};
@@ -37,6 +38,8 @@ pub(crate) struct Rollouts {
     slots: Arc<SlotList>,
     /// What this process has done, by codec.
     done: Mutex<BTreeMap<String, Done>>,
+    /// The nodes that were heard of lately, by codec.
+    heard: Mutex<BTreeMap<String, Heard>>,
     /// Notified when the state should be read at once.
     look: Notify,
 }
@@ -59,7 +62,7 @@ struct Done {
 
 impl Rollouts {
     pub(crate) fn new(store: Arc<dyn RolloutStore>, slots: Arc<SlotList>) -> Arc<Self> {
-        Arc::new(Self { store, slots, done: Mutex::default(), look: Notify::new() })
+        Arc::new(Self { store, slots, done: Mutex::default(), heard: Mutex::default(), look: Notify::new() })
     }
 
     /// Takes part in rollouts until `stop`.
@@ -126,53 +129,71 @@ impl Rollouts {
         let action = rollout.action(slot.now(rollout.to), done.made.map(|(step, _)| step), done.is_ours);
         let source = || slot.own_from(&rollout.file, rollout.to);
         let audited = Audited { slot, rollout };
-        let ended = match action {
-            Action::Idle => return,
+        let ended = match &action {
+            Action::Idle => {
+                if rollout.stage == Stage::TakenBack {
+                    // What happens to the slot from now on has nothing to do with this rollout.
+                    (done.made, done.is_ours) = (None, false);
+                }
+                return;
+            }
             Action::Nothing => {
                 if done.made.is_none_or(|(made, _)| made != rollout.step) {
                     done.made = Some(step);
                 }
                 return;
             }
-            Action::Fail(why) => Err(why),
+            Action::Fail(why) => Err(Undone { why: why.clone(), again: false }),
             Action::TryOut(trial, share) => {
-                done.is_ours = true;
-                let tried = async { slot.try_out(&source()?, trial, share).await };
+                let tried = async { slot.try_out(&source()?, *trial, *share).await };
                 audited.trial("trial", tried.await)
             }
-            Action::Resize(share) => audited.trial("trial", slot.resize_trial(share).await),
-            Action::EndTrial => {
-                let ended = audited.trial("end-trial", slot.end_trial().await);
-                (done.made, done.is_ours) = (None, false);
-                // The next look begins another trial, or finds nothing to do.
-                self.look.notify_one();
-                return failed(slot, rollout, done, ended);
-            }
+            Action::Resize(share) => audited.trial("trial", slot.resize_trial(*share).await),
+            Action::EndTrial => audited.trial("end-trial", slot.end_trial().await),
             Action::Promote => audited.swap("promote", slot.promote(None).await),
             Action::Swap => {
-                done.is_ours = true;
                 let swapped = async { slot.swap(&source()?, None).await };
                 audited.swap("swap", swapped.await)
             }
-            Action::RollBack => {
-                let ended = audited.swap("rollback", slot.roll_back().await);
-                (done.made, done.is_ours) = (None, false);
-                return failed(slot, rollout, done, ended);
-            }
+            Action::RollBack => audited.swap("rollback", slot.roll_back().await),
         };
-        if ended.is_ok() {
-            done.made = Some((rollout.step, now_ms()));
-            if rollout.steps.get(rollout.step) == Some(&Step::Current) {
-                // A reload must not bring the version before back.
-                done.adopted = source().ok().map(|source| slot.adopt(source));
+        let undoes = matches!(action, Action::EndTrial | Action::RollBack);
+        match ended {
+            Err(Undone { why, again: true }) => {
+                limited!(
+                    WARN,
+                    slot = slot.name(),
+                    rollout = rollout.id,
+                    why,
+                    "a step of a rollout is tried again"
+                );
             }
+            ended if undoes => {
+                (done.made, done.is_ours) = (None, false);
+                if action == Action::RollBack {
+                    // The component has not failed on this node, so it may come again.
+                    slot.forgive(rollout.to);
+                }
+                // The next look begins another trial, or finds nothing to do.
+                self.look.notify_one();
+                failed(slot, rollout, done, ended);
+            }
+            Ok(()) => {
+                (done.made, done.is_ours) = (Some((rollout.step, now_ms())), true);
+                if rollout.steps.get(rollout.step) == Some(&Step::Current) {
+                    // A reload must not bring the version before back.
+                    done.adopted = source().ok().map(|source| slot.adopt(source));
+                }
+            }
+            Err(_) => failed(slot, rollout, done, ended),
         }
-        failed(slot, rollout, done, ended);
     }
 
     /// Moves the state on if the reports of all nodes allow it.
     async fn move_on(&self, rollout: &Rollout, revision: u64, member: &dyn Member) {
         let (own, others) = (self.reports(), member.others().await);
+        let could_ask = others.is_some();
+        let others = others.unwrap_or_default();
         let reported =
             |reports: &'_ [RolloutReport]| reports.iter().position(|report| report.id == rollout.id);
         let mut nodes = vec![Reported { node: member.name(), report: reported(&own).map(|at| &own[at]) }];
@@ -182,7 +203,22 @@ impl Rollouts {
                 nodes.push(Reported { node, report: reported(rollouts).map(|at| &rollouts[at]) });
             }
         }
+        let missing = {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let heard = heard.entry(rollout.codec.clone()).or_default();
+            heard.hear(&rollout.id, nodes.iter().map(|node| node.node), Instant::now())
+        };
         let Some(next) = rollout.next(&nodes, now_ms()) else { return };
+        if next.stage != Stage::TakenBack && (!could_ask || missing.is_some()) {
+            limited!(
+                WARN,
+                slot = rollout.codec,
+                rollout = rollout.id,
+                missing,
+                "a rollout waits for nodes that do not answer"
+            );
+            return;
+        }
         match self.store.put(&next, Some(revision)).await {
             Ok(true) => log(&next, nodes.len()),
             // Another node was faster.
@@ -319,6 +355,13 @@ impl Rollouts {
     }
 }
 
+/// Why a node has not done an action.
+struct Undone {
+    why: String,
+    /// Whether it tries again at its next look.
+    again: bool,
+}
+
 /// Writes the changes of a node's slot into its audit log.
 struct Audited<'a> {
     slot: &'a Slot,
@@ -330,27 +373,38 @@ impl Audited<'_> {
         self.slot.record(Actor::rollout(&self.rollout.id, &self.rollout.begun_by), change)
     }
 
-    fn trial<T>(&self, change: &'static str, ended: Result<T, SwapError>) -> Result<(), String> {
-        let record = self.record(change).of(&ended, |_, _| Outcome::Done);
-        self.slot.audit_log().write(record);
-        ended.map(drop).map_err(|error| Chain::of(&error).to_string())
+    fn trial<T>(&self, change: &'static str, ended: Result<T, SwapError>) -> Result<(), Undone> {
+        self.ended(change, ended, |_, _| Outcome::Done).map(drop)
     }
 
-    fn swap(&self, change: &'static str, ended: Result<SwapReport, SwapError>) -> Result<(), String> {
-        self.slot.audit_log().write(self.record(change).of(&ended, SwapReport::describe));
-        match ended {
-            Ok(report) if report.rolled_back => {
-                Err("the new version has failed at once, and was rolled back".to_owned())
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(Chain::of(&error).to_string()),
+    fn swap(&self, change: &'static str, ended: Result<SwapReport, SwapError>) -> Result<(), Undone> {
+        let report = self.ended(change, ended, SwapReport::describe)?;
+        let why = "the new version has failed at once, and was rolled back";
+        if report.rolled_back { Err(Undone { why: why.to_owned(), again: false }) } else { Ok(()) }
+    }
+
+    /// Writes the line of a change, unless it is tried again.
+    fn ended<T>(
+        &self,
+        change: &'static str,
+        ended: Result<T, SwapError>,
+        describe: impl FnOnce(&T, &mut Record) -> Outcome,
+    ) -> Result<T, Undone> {
+        let again = ended.as_ref().is_err_and(|error| match error.is_of_fetching() {
+            // A node that starts while the registry is away still gets what was rolled out.
+            true => self.rollout.stage == Stage::Done,
+            false => error.is_passing(),
+        });
+        if !again {
+            self.slot.audit_log().write(self.record(change).of(&ended, describe));
         }
+        ended.map_err(|error| Undone { why: Chain::of(&error).to_string(), again })
     }
 }
 
 /// Notes why this node cannot go on.
-fn failed(slot: &Slot, rollout: &Rollout, done: &mut Done, ended: Result<(), String>) {
-    if let Err(why) = ended {
+fn failed(slot: &Slot, rollout: &Rollout, done: &mut Done, ended: Result<(), Undone>) {
+    if let Err(Undone { why, .. }) = ended {
         warn!(slot = slot.name(), rollout = rollout.id, why, "this node cannot follow a rollout");
         done.failed = Some(why);
     }

@@ -73,8 +73,9 @@ pub(crate) trait Member: Send + Sync {
     /// Returns a link to a service that is reached over this connection.
     fn service(&self, name: &str, config: &ServiceConfig) -> Arc<dyn ServiceLink>;
 
-    /// Asks the other servers for their state, and returns the answers.
-    fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>>;
+    /// Asks the other servers for their state, and returns the answers. Returns `None` if they
+    /// cannot be asked.
+    fn others(&self) -> BoxFuture<'_, Option<Vec<NodeStatus>>>;
 
     /// Returns the store of rollouts.
     fn rollouts(&self) -> Arc<dyn RolloutStore>;

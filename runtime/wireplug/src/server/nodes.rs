@@ -105,7 +105,7 @@ impl Nodes {
     pub async fn status(&self) -> Vec<NodeStatus> {
         let mut nodes = vec![self.own.status(self.member.as_deref())];
         if let Some(member) = &self.member {
-            let mut others = member.others().await;
+            let mut others = member.others().await.unwrap_or_default();
             others.sort_by(|a, b| a.node.cmp(&b.node));
             nodes.extend(others);
         }

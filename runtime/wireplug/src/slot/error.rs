@@ -2,7 +2,7 @@
 
 use wireplug_base::BoxError;
 
-use wireplug_wasm::LoadError;
+use wireplug_wasm::{CompileError, LoadError};
 
 /// The reason why a codec was not loaded from its source.
 ///
@@ -98,6 +98,25 @@ pub enum SwapError {
 }
 
 impl SwapError {
+    /// Returns whether the component could not be fetched.
+    pub(crate) fn is_of_fetching(&self) -> bool {
+        matches!(self, Self::Source(source) if matches!(source.cause(), SourceFault::Fetch(_)))
+    }
+
+    /// Returns whether the same change may succeed at another time, although nothing about the slot
+    /// and the component has changed.
+    pub(crate) fn is_passing(&self) -> bool {
+        use CompileError::{QueueFull, Stopped};
+        match self {
+            Self::Overtaken => true,
+            Self::Source(source) => matches!(
+                source.cause(),
+                SourceFault::Fetch(_) | SourceFault::Component(LoadError::Compile(QueueFull(_) | Stopped))
+            ),
+            _ => false,
+        }
+    }
+
     pub(super) fn panicked(what: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
         move |error| Self::Panicked { what, source: error.into() }
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::remote::Remote;
-use super::{Slot, SourceFault, SwapError};
+use super::{Slot, SwapError};
 use crate::audit::Actor;
 use wireplug_base::{BoxError, Chain};
 
@@ -52,7 +52,7 @@ impl Slot {
         let Some(reloaded) = stop.run_until_cancelled(self.reload()).await else { return };
         match &reloaded {
             // The next look tries again. What failed to be fetched was noted.
-            Err(SwapError::Source(error)) if matches!(error.cause(), SourceFault::Fetch(_)) => return,
+            Err(error) if error.is_of_fetching() => return,
             Err(SwapError::Overtaken) => return,
             Err(refused) => {
                 // It would be refused again, so it is not fetched again until there is another one.

@@ -85,13 +85,19 @@ impl Slot {
         blocking(move || Ok(load::read(&source)?.digest())).await
     }
 
-    /// Makes a source the slot's own one, which a reload reads. The pin of the slot stays. Nothing
-    /// is loaded.
+    /// Makes a source the slot's own one, which a reload of the slot reads. The pin of the slot
+    /// stays. Nothing is loaded, and changes at that place are not followed.
     pub(crate) fn adopt(&self, mut source: CodecSource) -> Adopted {
         let mut own = lock(&self.0.own);
         source.settings.pin = own.settings.pin;
+        source.is_rolled_out = true;
         let before = std::mem::replace(&mut *own, source.clone());
         Adopted { source, before }
+    }
+
+    /// Returns whether a rollout has given the slot its own source.
+    pub(crate) fn is_rolled_out(&self) -> bool {
+        self.0.own().is_rolled_out
     }
 
     /// Gives the slot the source back that it had before, unless a reload has given it another one.

@@ -46,6 +46,9 @@ pub struct CodecSource {
     pub(crate) settings: Settings,
     /// Tells clones of one source from sources that only look alike.
     identity: Arc<()>,
+    /// Whether a rollout has put the component there. The configuration names another place, and
+    /// the slot stays at this version.
+    pub(super) is_rolled_out: bool,
 }
 
 #[derive(Clone)]
@@ -135,7 +138,7 @@ impl CodecSource {
             #[cfg(feature = "oci")]
             registry: RegistryConfig::default(),
         };
-        Self { kind, options, settings, identity: Arc::default() }
+        Self { kind, options, settings, identity: Arc::default(), is_rolled_out: false }
     }
 
     /// Sets the name of the slot. The slots of a server have different names.

@@ -9,20 +9,27 @@ use tracing::{error, info};
 
 use super::admit::blocking;
 use super::poll::Poll;
-use super::{Slot, SwapError, load};
+use super::{CodecSource, Slot, SlotState, SwapError, load};
 use crate::audit::{Actor, Version};
 use crate::codec::Digest;
 use wireplug_base::{Chain, FileFingerprint, FileWatch, LOOK_EVERY};
+
+impl SlotState {
+    /// Returns the slot's own source, unless a rollout has chosen it.
+    fn watched(&self) -> Option<CodecSource> {
+        Some(self.own()).filter(|own| !own.is_rolled_out)
+    }
+}
 
 impl Slot {
     /// Swaps whenever the slot's file has changed and settled, or its source in the network has
     /// another version, until `stop`.
     ///
     /// A codec that was swapped in from another source stays until the file changes, or until the
-    /// source in the network does.
+    /// source in the network does. One that was rolled out stays whatever happens there.
     pub(crate) async fn watch(self, seen: Option<Digest>, stop: CancellationToken) {
         let look = async || {
-            let path = self.0.own().path()?.to_owned();
+            let path = self.0.watched()?.path()?.to_owned();
             let of = |path: &Path| fs::metadata(path).ok().map(|metadata| FileFingerprint::of(&metadata));
             // A component that was refused may be accepted with new vectors, so a change of their
             // file counts too.
@@ -30,7 +37,7 @@ impl Slot {
             blocking(look).await.ok().flatten()
         };
         let digest = async || {
-            let source = self.0.own();
+            let source = self.0.watched()?;
             source.path()?;
             blocking(move || Ok(load::read(&source)?.digest())).await.ok().flatten()
         };
@@ -44,7 +51,7 @@ impl Slot {
                 () = stop.cancelled() => return,
                 // A reload may put another source into the place of this one, so a wait for a
                 // version is never longer than one look.
-                version = poll.version(self.0.own().remote().cloned()) => {
+                version = poll.version(self.0.watched().and_then(|own| own.remote().cloned())) => {
                     self.take_version(version, &stop).await;
                     continue;
                 }

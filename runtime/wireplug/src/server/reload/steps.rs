@@ -249,6 +249,10 @@ impl Running {
         }
         for (name, codec) in &turn.after.codecs {
             let Some(slot) = reloading.slots.named(name) else { continue };
+            if slot.is_rolled_out() && turn.current.codecs.get(name) == Some(codec) {
+                // The rollout is newer than what the configuration says.
+                continue;
+            }
             let record = slot.record(actor.clone(), "reload");
             match slot.prepare(from_config::source(name, codec, turn.directory), &turn.trust).await {
                 Ok(replacement) => steps.replacements.push((slot.clone(), record, replacement)),
