@@ -26,6 +26,7 @@ use super::peer::{CertificateSubject, Peer};
 use super::refusal::Refusal;
 use super::token::Token;
 use crate::audit::Actor;
+use crate::codec::Digest;
 use crate::config::{ControlRole, ControlRoles};
 use wireplug_base::LogLimit;
 use wireplug_connectors::certificates::Certificates;
@@ -51,21 +52,33 @@ pub(crate) struct Access {
 pub(super) struct Client {
     pub(super) roles: ControlRoles,
     pub(super) actor: Actor,
+    credential: Credential,
+}
+
+/// What a client has shown.
+#[derive(Clone)]
+enum Credential {
+    Token(Digest),
+    /// A certificate with this subject.
+    Certificate(String),
+    /// The user of this number, as the kernel says.
+    User(u32),
 }
 
 impl Client {
-    fn new(who: String, roles: ControlRoles, peer: Peer) -> Self {
+    fn new(who: String, roles: ControlRoles, peer: Peer, credential: Credential) -> Self {
         let address = match peer {
             Peer::Address(address) => Some(address.to_string()),
             Peer::User { .. } => None,
         };
         let actor = Actor { who, roles: Some(roles.to_string()), address };
-        Self { roles, actor }
+        Self { roles, actor, credential }
     }
 
     /// Returns the client that presented a token, or logged in to the console with it.
     fn with_token(token: &Token, peer: Peer) -> Self {
-        Self::new(format!("token:{}", token.name), token.roles.clone(), peer)
+        let credential = Credential::Token(token.digest);
+        Self::new(format!("token:{}", token.name), token.roles.clone(), peer, credential)
     }
 
     /// Refuses what needs a role that the client does not have.
@@ -92,6 +105,7 @@ pub(super) async fn authenticate(
         Ok(client) => {
             place.known(&client.roles);
             request.extensions_mut().insert(client);
+            request.extensions_mut().insert(access);
             next.run(request).await
         }
         Err(refusal) => {
@@ -110,7 +124,8 @@ fn by_certificate(remote: &Remote, subject: &str, peer: Peer) -> Result<Client, 
         );
         Refusal::new(StatusCode::UNAUTHORIZED, why)
     })?;
-    Ok(Client::new(format!("certificate:{subject}"), roles, peer))
+    let credential = Credential::Certificate(subject.to_owned());
+    Ok(Client::new(format!("certificate:{subject}"), roles, peer, credential))
 }
 
 impl Access {
@@ -149,6 +164,25 @@ impl Access {
         }
         if let Some(expiries) = self.expiries.get() {
             expiries.set(EXPIRING, remote.expiries());
+        }
+    }
+
+    /// Returns whether a client that has been authenticated still has a role. A token may have been
+    /// taken out since then, or have expired.
+    pub(super) fn still_has(&self, client: &Client, role: ControlRole) -> bool {
+        match (&client.credential, &**self.clients.load()) {
+            (Credential::Token(digest), Clients::Remote(remote)) => remote.tokens.iter().any(|token| {
+                token.digest == *digest
+                    && token.roles.includes(role)
+                    && token.expired(SystemTime::now()).is_none()
+            }),
+            (Credential::Certificate(subject), Clients::Remote(remote)) => {
+                remote.roles_of(subject).is_some_and(|roles| roles.includes(role))
+            }
+            (Credential::User(uid), Clients::Users(users)) => {
+                users.roles_of(*uid).is_some_and(|roles| roles.includes(role))
+            }
+            _ => false,
         }
     }
 
@@ -228,7 +262,7 @@ impl Access {
                     );
                     Refusal::new(StatusCode::FORBIDDEN, why)
                 })?;
-                Ok(Client::new(format!("uid:{uid}"), roles, peer))
+                Ok(Client::new(format!("uid:{uid}"), roles, peer, Credential::User(uid)))
             }
             (Clients::Remote(remote), peer) => {
                 if !headers.contains_key(AUTHORIZATION)

@@ -1,10 +1,12 @@
 //! The file of tokens while the server runs: rotation, expiry, mistakes.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use wireplug_tests::push_api::chunk;
 use wireplug_tests::running::Signal;
 
 use super::{ADMIN, Controlled, READER, bearer, configured, error, run, secret, text_of, tokens};
@@ -55,6 +57,34 @@ fn tokens_are_rotated_without_a_restart() {
     assert_eq!(done.as_deref(), Ok("nothing differs from the configuration of the server\n"));
     server.say("still there?");
     assert!(member.line().contains("still there?"));
+}
+
+#[test]
+fn a_stream_of_commands_ends_with_its_token() {
+    let (server, file) = server("revoked");
+    let stream = server.connect();
+    let head = bearer(ADMIN) + "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n";
+    let send = |text: &[u8]| (&stream).write_all(text).expect("the server reads");
+    send(format!("POST /clients HTTP/1.1\r\n{head}\r\n").as_bytes());
+    let line = |id: u8| format!("{{\"id\":{id},\"verb\":\"push\",\"target\":\"all\",\"route\":\"a\"}}\n");
+    send(&chunk(&line(1)));
+    let mut answered = String::new();
+    let mut until = |wanted: &str| {
+        while !answered.contains(wanted) {
+            let mut some = [0; 1024];
+            let count = (&stream).read(&mut some).expect("it answers");
+            assert!(count > 0, "{answered:?} has no {wanted:?}");
+            answered.push_str(str::from_utf8(&some[..count]).expect("it is text"));
+        }
+    };
+    until("{\"id\":1,\"sessions\":0}");
+    rotate(&file, &format!("ann-2 admin {}\n", ADMIN.replace('0', "f")));
+    server.signal(Signal::HUP);
+    server.logged("the tokens of the control API were replaced");
+    send(&chunk(&line(2)));
+    until("{\"id\":2,\"code\":401,\"error\":\"the client may send no commands any more");
+    // The response has its end, although the request has none.
+    until("\r\n0\r\n\r\n");
 }
 
 #[test]

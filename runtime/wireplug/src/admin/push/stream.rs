@@ -1,5 +1,7 @@
 //! A stream of commands, and of their answers.
 //!
+//! The client is checked again for each command, because its token may be taken out meanwhile.
+//!
 //! Nothing is read while the client does not read the answers: the answers are made when the
 //! connection has room for them. So a stream holds the line that is being read, one chunk of
 //! answers and the commands that wait, whatever the client sends.
@@ -24,9 +26,11 @@ use super::command::{BegunCommand, begin};
 use super::line::{self, AskedCommand, InvalidLine};
 use super::{has_type, stay_open};
 use crate::admin::Marks;
+use crate::admin::access::{Access, Client};
 use crate::admin::api::Api;
 use crate::admin::connections::{Place, Pushing};
 use crate::admin::refusal::Refusal;
+use crate::config::ControlRole;
 use crate::server::Running;
 use crate::server::client_commands::CommandError;
 
@@ -46,6 +50,8 @@ const CHUNK: usize = 16 << 10;
 pub(in crate::admin) async fn stream(
     State(api): State<Arc<Api>>,
     Extension(place): Extension<Arc<Place>>,
+    Extension(access): Extension<Arc<Access>>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
     mut body: Body,
 ) -> Result<Response, Refusal> {
@@ -66,6 +72,8 @@ pub(in crate::admin) async fn stream(
     }
     let stream = CommandStream {
         server: Arc::clone(&api.server),
+        access,
+        client,
         marks: api.marks.clone(),
         closed: api.server.closed.clone(),
         body,
@@ -85,6 +93,8 @@ pub(in crate::admin) async fn stream(
 /// A stream of commands.
 struct CommandStream {
     server: Arc<Running>,
+    access: Arc<Access>,
+    client: Client,
     marks: Marks,
     /// Cancelled when the server has closed all its sessions.
     closed: CancellationToken,
@@ -134,6 +144,11 @@ impl CommandStream {
     fn execute(&mut self, line: Result<Bytes, InvalidLine>, answers: &mut Vec<u8>) {
         let asked = line.and_then(|line| AskedCommand::read(&line, self.server.nodes.address()));
         let (id, begun) = match asked {
+            Ok(AskedCommand { id, .. }) if !self.access.still_has(&self.client, ControlRole::Push) => {
+                self.lines.give_up();
+                let why = "the client may send no commands any more: its token was taken out, or has expired";
+                (id, BegunCommand::Done(Err(CommandError::new(401, why))))
+            }
             Ok(AskedCommand { id, verb, addressee, details }) => {
                 (id, begin(&self.server, verb, addressee, &details.borrowed()))
             }
@@ -176,14 +191,19 @@ impl LineBuffer {
         }
     }
 
+    /// Leaves out what was read and not cut yet, and reads nothing more.
+    fn give_up(&mut self) {
+        self.buffer.clear();
+        self.searched = 0;
+        self.ended = true;
+    }
+
     /// Returns the next line that is not empty. A line that is too long is the last one.
     fn next(&mut self) -> Option<Result<Bytes, InvalidLine>> {
         loop {
             let found = memchr::memchr(b'\n', &self.buffer[self.searched..]).map(|at| self.searched + at);
             if found.unwrap_or(self.buffer.len()) > MAX_LINE {
-                self.buffer.clear();
-                self.searched = 0;
-                self.ended = true;
+                self.give_up();
                 let why = format!("a line has at most {MAX_LINE} bytes: the stream ends here");
                 return Some(Err(InvalidLine { id: None, error: CommandError::new(413, why) }));
             }
