@@ -115,6 +115,8 @@ async fn errors_of_the_application_are_no_failures() {
         match request.path.as_str() {
             "/fails" => answer(500, ""),
             "/large" => answer(200, vec![b'1'; 2000]),
+            "/moved" => answer(302, ""),
+            "/odd" => answer(600, ""),
             _ => answer(200, request.body),
         }
     })
@@ -125,7 +127,9 @@ async fn errors_of_the_application_are_no_failures() {
     let mut ann = client(&node).await;
     for _ in 0..5 {
         assert_eq!(ann.call("chat.fails", &json!(1)).await, code(500));
-        assert_eq!(ann.call("chat.large", &json!(1)).await, code(502));
+        for route in ["chat.large", "chat.moved", "chat.odd"] {
+            assert_eq!(ann.call(route, &json!(1)).await, code(502), "{route}");
+        }
     }
     assert_eq!(ann.call("chat.a", &json!(1)).await, json!(1));
     node.shutdown().await;

@@ -100,7 +100,7 @@ async fn a_certificate_of_somebody_else_is_refused() {
     assert!(service.received().is_empty());
     let url = format!("https://localhost:{}/chat", service.address.port());
     let words =
-        ["a service did not answer", "service=\"chat\"", &url, "status=503", "invalid peer certificate"];
+        ["a request to a service failed", "service=\"chat\"", &url, "status=503", "invalid peer certificate"];
     until("the line", || async { !log::lines(&words).is_empty() }).await;
     node.shutdown().await;
 }

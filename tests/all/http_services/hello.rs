@@ -161,7 +161,7 @@ async fn a_user_that_is_none_refuses_the_client() {
         assert_eq!(refused(&node, &json!({ "bind": user })).await, 500, "{user:?}");
     }
     assert_eq!(node.sessions().users(), 0);
-    let words = ["WARN", "a session to what is no user", "service=\"chatroom\"", "name=a\\nb"];
+    let words = ["WARN", "`Wireplug-Bind` of a service is not", "service=\"chatroom\"", "name=\"a\\\\nb\""];
     until("the line", || async { log::lines(&words).len() == 1 }).await;
     node.shutdown().await;
 }
@@ -192,7 +192,7 @@ async fn without_an_answer_the_client_is_refused() {
         let node = node([("chat", deciding(config))]).await;
         assert_eq!(refused(&node, &json!({})).await, status);
         let status = format!("status={status}");
-        let words = ["WARN", "a service did not answer", &urls[0], "route=hello", &status];
+        let words = ["WARN", "a request to a service failed", &urls[0], "route=hello", &status];
         until("the line", || async { log::lines(&words).len() == 1 }).await;
         node.shutdown().await;
     }

@@ -2,10 +2,11 @@
 //! requests, and asks clients. There is no NATS.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use wireplug::admin::ControlApi;
-use wireplug::config::{ControlConfig, ServerConfig, ServiceConfig, ServiceEvent};
+use wireplug::config::{ControlConfig, HttpConfig, ServerConfig, ServiceConfig, ServiceEvent};
 use wireplug::{App, CodecSource, RunningServer, Server};
 use wireplug_pomelo::client::Incoming;
 use wireplug_tests::chats;
@@ -36,7 +37,9 @@ async fn chats(language: &str) {
     let chat = ServiceConfig {
         hello: true,
         events: vec![ServiceEvent::Closed],
-        timeout: wireplug_tests::PATIENCE,
+        // Between the time that the chat gives a client and the 10 s that the node would give it.
+        timeout: Duration::from_secs(8),
+        http: HttpConfig { circuit_failures: 1, ..HttpConfig::default() },
         ..ServiceConfig::at(&*url)
     };
     let server = Server::new(App::new())
@@ -63,15 +66,18 @@ async fn converse(server: &RunningServer, mut service: Running) {
     let call = ["call", &*url, SEND, "--user", r#"{"name":"mallory"}"#];
     let (code, why) = finish(&mut wireplug(call)).failed();
     assert!(code == Some(4) && why.contains("refused the handshake with code 403"), "{code:?} {why}");
+    let mut nameless = Client::open(&url).await;
+    let accepted = nameless.handshake(Some(&json!({ "name": [1] }))).await;
+    assert!(matches!(accepted, Incoming::Ready { .. }), "{accepted:?}");
+    assert_eq!(server.sessions().users(), 0, "this is no name");
     let (mut ann, accepted) = hello("ann \u{1f600}").await;
     assert!(matches!(accepted, Incoming::Ready { .. }), "{accepted:?}");
     assert_eq!(server.sessions().user("ann \u{1f600}").len(), 1, "the hello has bound the session");
 
     assert_eq!(ann.call(SEND, &json!({ "text": "hi" })).await, json!({ "code": 403 }));
-    for bad in [r#"{"name":7}"#, "no {json"] {
+    for bad in [r#"{"name":7}"#, "null", "no {json"] {
         let answer: Value = serde_json::from_slice(&ann.request(JOIN, bad).await).expect("it is JSON");
-        // Frameworks call a body that is JSON of another form 422.
-        assert!([json!(400), json!(422)].contains(&answer["code"]), "{answer}");
+        assert_eq!(answer, json!({ "code": 400 }), "{bad}");
     }
     // The node refuses the name, and the service passes the refusal on.
     assert_eq!(ann.call(JOIN, &json!({ "name": "x".repeat(201) })).await, json!({ "code": 400 }));
@@ -92,12 +98,23 @@ async fn converse(server: &RunningServer, mut service: Running) {
     let mut device = Digits::connect(&server.urls()[1]).await;
     device.send(Form::Text.write(&frame("REQ", 1, JOIN, r#"{"name":"device"}"#))).await;
     assert_eq!(device.next().await.argument, "200");
-    let asking = async { ann.call(ASK, &json!({ "name": "device", "question": "\"version?\"" })).await };
-    let answering = async {
-        assert_eq!(device.next().await, frame("REQ", 1, "onAsk", "\"version?\""));
-        device.send(Form::Text.write(&frame("RES", 1, "200", r#"{"version":"2.1"}"#))).await;
-    };
-    assert_eq!(tokio::join!(asking, answering).0, json!({ "version": "2.1" }));
+    let version = json!({ "version": "2.1" });
+    // The last one has no answer. This does not open the circuit of the service.
+    for (id, status, answer) in [
+        (1, Some("200"), version.clone()),
+        (2, Some("501"), json!({ "code": 501 })),
+        (3, Some("302"), json!({ "code": 502 })),
+        (4, None, json!({ "code": 504 })),
+    ] {
+        let asking = async { ann.call(ASK, &json!({ "name": "device", "question": "\"version?\"" })).await };
+        let answering = async {
+            assert_eq!(device.next().await, frame("REQ", id, "onAsk", "\"version?\""));
+            if let Some(status) = status {
+                device.send(Form::Text.write(&frame("RES", id, status, version.to_string()))).await;
+            }
+        };
+        assert_eq!(tokio::join!(asking, answering).0, answer, "{status:?}");
+    }
     let cannot = ann.call(ASK, &json!({ "name": "bob", "question": "{}" })).await;
     assert_eq!(cannot, json!({ "code": 501 }), "Pomelo has no requests to the client");
 

@@ -109,7 +109,7 @@ async fn a_service_refuses_clients() {
     nats.kill();
     assert_eq!(refused(&node, &json!({})).await, 503);
     for words in [
-        ["WARN", "a session to what is no user", "service=\"chat\""],
+        ["WARN", "`Wireplug-Bind` of a service is not", "service=\"chat\""],
         ["WARN", "a service did not answer a hello", "no answer in time"],
     ] {
         until("the line", || async { !log::lines(&words).is_empty() }).await;

@@ -189,8 +189,9 @@ pub struct HttpConfig {
     pub keep_alive: Duration,
     /// How many requests in a row must fail at a URL until the server stops sending requests there
     /// for the time of `circuit-time`. A request fails if there is no connection, no response in
-    /// time, or nothing that is HTTP; a response with an error status is no failure. If all URLs
-    /// are left out, requests get 503 at once. 0: never.
+    /// time, or nothing that is HTTP. A response with an error status, a redirect, or a response
+    /// that is too large is no failure, because clients may be able to cause it. If all URLs are
+    /// left out, requests get 503 at once. 0: never.
     #[schemars(range(max = 1_000))]
     pub circuit_failures: u32,
     /// How long a URL is left out. After that, one request tries the URL: if it succeeds, all

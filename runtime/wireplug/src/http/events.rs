@@ -61,7 +61,7 @@ impl HttpService {
             Ok(status) if status.is_success() => Ok(()),
             Ok(status) => {
                 let why = format!("it answered with the status {}", status.as_u16());
-                Err(Failure { url: Some(url), ..Failure::new(Cause::Broken, why) })
+                Err(Failure { url: Some(url), ..Failure::new(Cause::Status, why) })
             }
             Err(failure) => Err(failure),
         };

@@ -1,5 +1,7 @@
 //! One request at one URL, and its response.
 
+use std::error::Error as _;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -24,14 +26,17 @@ pub(super) async fn exchange(
     let response = client.request(request).await.map_err(|error| {
         // Without a connection, nothing was sent.
         let cause = if error.is_connect() { Cause::Unreachable } else { Cause::Broken };
-        Failure::new(cause, Chain::of(&error).to_string())
+        // The error itself only has the name of a step of the client.
+        let why = error.source().map_or_else(|| error.to_string(), |why| Chain::of(why).to_string());
+        Failure::new(cause, why)
     })?;
     let status = response.status();
     if status.is_informational() || status.is_redirection() || status.as_u16() >= 600 {
         let to = response.headers().get(LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()));
         let to = to.map(|to| format!(", which leads to {to}")).unwrap_or_default();
-        let why = format!("it answered with the status {}{to}: no client can get this", status.as_u16());
-        return Err(Failure::new(Cause::Broken, why));
+        let rule = "redirects, and statuses below 200 or above 599, are not accepted";
+        let why = format!("it answered with the status {}{to}: {rule}", status.as_u16());
+        return Err(Failure::new(Cause::Status, why));
     }
     let (head, body) = response.into_parts();
     Ok(Response::from_parts(head, read(body, max).await?))
@@ -49,7 +54,7 @@ async fn read(body: Incoming, max: usize) -> Result<Bytes, Failure> {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => {
-            let why = format!("the response has no end: {}", Chain::of(&*error));
+            let why = format!("the body of the response is incomplete or malformed: {}", Chain::of(&*error));
             Err(Failure::new(Cause::Broken, why))
         }
     }

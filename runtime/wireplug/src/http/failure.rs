@@ -27,8 +27,10 @@ pub(super) enum Cause {
     Unreachable,
     /// There is no response in time.
     Late,
-    /// The connection broke, or the response is not one that a client can get.
+    /// The connection broke, or the response is not valid HTTP.
     Broken,
+    /// The response has a status that is not accepted, such as a redirect.
+    Status,
     /// The response is too large.
     TooLarge,
 }
@@ -44,12 +46,12 @@ impl Failure {
             Cause::Route => 404,
             Cause::Busy | Cause::LeftOut | Cause::Unreachable => 503,
             Cause::Late => 504,
-            Cause::Broken | Cause::TooLarge => 502,
+            Cause::Broken | Cause::Status | Cause::TooLarge => 502,
         }
     }
 
-    /// Returns whether the URL itself is at fault. A response that is too large is one of the
-    /// application, and clients may be able to cause it.
+    /// Returns whether the URL itself is at fault. A response that is too large or has a status
+    /// that is not accepted is one of the application, and clients may be able to cause it.
     pub(super) fn is_of_url(&self) -> bool {
         matches!(self.cause, Cause::Unreachable | Cause::Late | Cause::Broken)
     }
@@ -61,9 +63,9 @@ impl Failure {
         match cause {
             // Clients cause the one. The other follows from failures that were logged.
             Cause::Route | Cause::LeftOut => {
-                limited!(DEBUG, service, url, %route, status, %why, "a service did not answer");
+                limited!(DEBUG, service, url, %route, status, %why, "a request to a service failed");
             }
-            _ => limited!(WARN, service, url, %route, status, %why, "a service did not answer"),
+            _ => limited!(WARN, service, url, %route, status, %why, "a request to a service failed"),
         }
     }
 

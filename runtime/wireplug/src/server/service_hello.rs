@@ -38,7 +38,8 @@ impl HelloAnswer {
         match session.bind(str::from_utf8(&name).unwrap_or_default()) {
             Err(error @ SessionError::Name(_)) => {
                 let (session, name) = (session.id(), Reason::new(&name));
-                limited!(WARN, service, %session, %name, %error, "a service binds a session to what is no user: the client is refused");
+                let name = name.as_str();
+                limited!(WARN, service, %session, name, %error, "`Wireplug-Bind` of a service is not a valid name of a user: the client is refused");
                 Response::status(500)
             }
             // A session that has ended hears no response.

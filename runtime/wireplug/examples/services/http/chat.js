@@ -4,6 +4,10 @@ const fastify = require('fastify');
 
 const { WIREPLUG_CONTROL = 'http://127.0.0.1:3011', WIREPLUG_TOKEN, PORT = '8080' } = process.env;
 const BANNED = new Set(['mallory']);
+if (!WIREPLUG_TOKEN) {
+  console.error("chat.js: set WIREPLUG_TOKEN to a token of wireplug's control API, with the role push");
+  process.exit(1);
+}
 
 const app = fastify();
 const sessions = new Map(); // the session of each member
@@ -13,23 +17,31 @@ function refuse(statusCode, message) {
   throw Object.assign(new Error(message), { statusCode });
 }
 
-/** Asks wireplug to do something with sessions. */
-async function tell(verb, target, body, route) {
-  const headers = { authorization: `Bearer ${WIREPLUG_TOKEN}` };
-  if (route) headers['wireplug-route'] = route;
+/** Asks wireplug to do something with sessions. Returns the body of its answer. */
+async function tell(verb, target, body, given = {}) {
+  const headers = { authorization: `Bearer ${WIREPLUG_TOKEN}`, ...given };
   const done = await fetch(`${WIREPLUG_CONTROL}/clients/${verb}/${target}`, { method: 'POST', headers, body });
-  if (!done.ok) refuse(done.status, await done.text());
-  return done;
+  const answer = await done.text();
+  // If a client was asked, its own status is in a header.
+  const status = Number(done.headers.get('wireplug-status') ?? done.status);
+  if (status !== 200) refuse(status >= 400 && status < 600 ? status : 502, answer);
+  return answer;
 }
 
 /** Pushes a message to all members. */
 function push(from, text) {
-  return tell('push', 'group/chat', JSON.stringify({ from, text }), 'onChat');
+  return tell('push', 'group/chat', JSON.stringify({ from, text }), { 'wireplug-route': 'onChat' });
 }
 
 /** Returns the user of a request. */
 function userOf(request) {
   return decodeURIComponent(request.headers['wireplug-user'] ?? '');
+}
+
+/** Returns a text in the body of a request. */
+function textOf(request, key) {
+  const text = request.body?.[key];
+  return typeof text === 'string' ? text : refuse(400, `${key} is not a text`);
 }
 
 // An error as clients of Pomelo expect it.
@@ -41,7 +53,7 @@ app.setNotFoundHandler((_request, response) => response.code(404).send({ code: 4
 
 /** Decides who may connect. Whoever gives a name in the handshake is that user. */
 app.post('/chat/.wireplug/hello', async (request, response) => {
-  const name = request.body.user?.name;
+  const name = request.body?.user?.name;
   if (BANNED.has(name)) refuse(403, `${name} is banned`);
   if (typeof name === 'string') response.header('wireplug-bind', encodeURIComponent(name));
   return '';
@@ -59,8 +71,7 @@ app.post('/chat/.wireplug/events', async (request) => {
 
 /** Binds the session to a user of that name, and lets it in. */
 app.post('/chat/chatHandler/join', async (request) => {
-  const { name } = request.body;
-  if (typeof name !== 'string' || name === '') refuse(400, 'a member has a name');
+  const name = textOf(request, 'name');
   const session = request.headers['wireplug-session'];
   await tell('bind', `session/${session}`, name);
   await tell('join', `session/${session}`, 'chat');
@@ -70,20 +81,23 @@ app.post('/chat/chatHandler/join', async (request) => {
 
 /** Pushes what a member says to all members. */
 app.post('/chat/chatHandler/send', async (request) => {
-  const { text } = request.body;
+  const text = textOf(request, 'text');
   const from = userOf(request);
   if (!sessions.has(from)) refuse(403, 'only members may speak');
-  if (typeof text !== 'string') refuse(400, 'there is no text');
   await push(from, text);
   return {};
 });
 
-/** Asks the client of a member, and passes its answer on. */
+/**
+ * Asks the client of a member, and passes its answer on. The client has 3 s to answer: less than
+ * the 5 s that wireplug waits for this service.
+ */
 app.post('/chat/chatHandler/ask', async (request, response) => {
-  const session = sessions.get(request.body.name) ?? refuse(404, 'there is no such member');
-  const answer = await tell('request', `session/${session}`, request.body.question, 'onAsk');
+  const [name, question] = [textOf(request, 'name'), textOf(request, 'question')];
+  const session = sessions.get(name) ?? refuse(404, 'there is no such member');
+  const headers = { 'wireplug-route': 'onAsk', 'wireplug-timeout': '3000' };
   response.type('application/json');
-  return answer.text();
+  return tell('request', `session/${session}`, question, headers);
 });
 
 async function main() {

@@ -6,6 +6,7 @@ docs/http-services.md tells what the paths and headers mean.
 import json
 import os
 import socket
+import sys
 from typing import Annotated
 from urllib.parse import quote, unquote
 
@@ -18,11 +19,15 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 BANNED = {"mallory"}
+TOKEN = os.environ.get("WIREPLUG_TOKEN") or sys.exit(
+    "chat.py: set WIREPLUG_TOKEN to a token of wireplug's control API, with the role push"
+)
 
 app = FastAPI()
 wireplug = httpx.AsyncClient(
     base_url=os.environ.get("WIREPLUG_CONTROL", "http://127.0.0.1:3011"),
-    headers={"Authorization": "Bearer " + os.environ["WIREPLUG_TOKEN"]},
+    headers={"Authorization": "Bearer " + TOKEN},
+    timeout=10,
 )
 sessions = {}  # the session of each member
 
@@ -53,18 +58,20 @@ class Event(BaseModel):
     user: str | None = None
 
 
-async def tell(verb, target, payload, route=None):
-    """Asks wireplug to do something with sessions."""
-    headers = {"Wireplug-Route": route} if route else {}
+async def tell(verb, target, payload, headers=None):
+    """Asks wireplug to do something with sessions. Returns the body of its answer."""
     done = await wireplug.post(f"/clients/{verb}/{target}", content=payload.encode(), headers=headers)
-    if done.is_error:
-        raise HTTPException(done.status_code)
-    return done
+    # If a client was asked, its own status is in a header.
+    status = int(done.headers.get("Wireplug-Status", done.status_code))
+    if status != 200:
+        raise HTTPException(status if 400 <= status < 600 else 502)
+    return done.content
 
 
 async def push(sender, text):
     """Pushes a message to all members."""
-    await tell("push", "group/chat", json.dumps({"from": sender, "text": text}), "onChat")
+    message = json.dumps({"from": sender, "text": text})
+    await tell("push", "group/chat", message, {"Wireplug-Route": "onChat"})
 
 
 @app.exception_handler(HTTPException)
@@ -79,9 +86,11 @@ async def refused(_, error):
 async def hello(hello: Hello):
     """Decides who may connect. Whoever gives a name in the handshake is that user."""
     name = (hello.user or {}).get("name")
+    if not isinstance(name, str):
+        return Response()
     if name in BANNED:
         raise HTTPException(403)
-    return Response(headers={"Wireplug-Bind": quote(name, safe="")} if isinstance(name, str) else {})
+    return Response(headers={"Wireplug-Bind": quote(name, safe="")})
 
 
 @app.post("/chat/.wireplug/events")
@@ -113,11 +122,15 @@ async def send(say: Say, user: User = None):
 
 @app.post("/chat/chatHandler/ask")
 async def ask(ask: Ask):
-    """Asks the client of a member, and passes its answer on."""
+    """Asks the client of a member, and passes its answer on.
+
+    The client has 3 s to answer: less than the 5 s that wireplug waits for this service.
+    """
     if ask.name not in sessions:
         raise HTTPException(404)
-    answer = await tell("request", f"session/{sessions[ask.name]}", ask.question, "onAsk")
-    return Response(answer.content, media_type="application/json")
+    headers = {"Wireplug-Route": "onAsk", "Wireplug-Timeout": "3000"}
+    answer = await tell("request", f"session/{sessions[ask.name]}", ask.question, headers)
+    return Response(answer, media_type="application/json")
 
 
 if __name__ == "__main__":

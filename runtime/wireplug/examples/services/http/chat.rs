@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::env;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
@@ -20,6 +21,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,10 +63,12 @@ struct Event {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let variable = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+    let token = env::var("WIREPLUG_TOKEN").ok().filter(|token| !token.is_empty());
     let chat = Chat {
         http: Client::builder(TokioExecutor::new()).build_http(),
         control: variable("WIREPLUG_CONTROL", "http://127.0.0.1:3011"),
-        token: env::var("WIREPLUG_TOKEN")?,
+        token: token
+            .context("set WIREPLUG_TOKEN to a token of wireplug's control API, with the role push")?,
         sessions: Arc::default(),
     };
     let app = Router::new()
@@ -115,65 +119,65 @@ async fn events(State(chat): State<Chat>, Json(events): Json<Vec<Event>>) -> Res
 }
 
 /// Binds the session to a user of that name, and lets it in.
-async fn join(
-    State(chat): State<Chat>,
-    headers: HeaderMap,
-    Json(Join { name }): Json<Join>,
-) -> Result<Json<Value>, StatusCode> {
+async fn join(State(chat): State<Chat>, headers: HeaderMap, body: Bytes) -> Result<Json<Value>, StatusCode> {
+    let Join { name } = read(&body)?;
     let session = header(&headers, "wireplug-session").ok_or(StatusCode::BAD_REQUEST)?;
-    chat.tell("bind", &format!("session/{session}"), name.clone(), None).await?;
-    chat.tell("join", &format!("session/{session}"), "chat".to_owned(), None).await?;
+    chat.tell("bind", &format!("session/{session}"), name.clone(), &[]).await?;
+    chat.tell("join", &format!("session/{session}"), "chat".to_owned(), &[]).await?;
     chat.with_sessions(|sessions| sessions.insert(name.clone(), session));
     Ok(Json(json!({ "name": name })))
 }
 
 /// Pushes what a member says to all members.
-async fn send(
-    State(chat): State<Chat>,
-    headers: HeaderMap,
-    Json(Say { text }): Json<Say>,
-) -> Result<Json<Value>, StatusCode> {
+async fn send(State(chat): State<Chat>, headers: HeaderMap, body: Bytes) -> Result<Json<Value>, StatusCode> {
+    let Say { text } = read(&body)?;
     let from = header(&headers, "wireplug-user").filter(|user| chat.session_of(user).is_some());
     chat.push(&from.ok_or(StatusCode::FORBIDDEN)?, &text).await?;
     Ok(Json(json!({})))
 }
 
-/// Asks the client of a member, and passes its answer on.
-async fn ask(State(chat): State<Chat>, Json(Ask { name, question }): Json<Ask>) -> Result<Bytes, StatusCode> {
+/// Asks the client of a member, and passes its answer on. The client has 3 s to answer: less than
+/// the 5 s that wireplug waits for this service.
+async fn ask(State(chat): State<Chat>, body: Bytes) -> Result<Bytes, StatusCode> {
+    let Ask { name, question } = read(&body)?;
     let session = chat.session_of(&name).ok_or(StatusCode::NOT_FOUND)?;
-    chat.tell("request", &format!("session/{session}"), question, Some("onAsk")).await
+    let headers = [("wireplug-route", "onAsk"), ("wireplug-timeout", "3000")];
+    chat.tell("request", &format!("session/{session}"), question, &headers).await
 }
 
 impl Chat {
-    /// Asks wireplug to do something with sessions. Returns the body of its answer.
+    /// Asks wireplug to do something with sessions. Returns the body of its answer, or the status
+    /// of an error: that of wireplug, or of the client that was asked.
     async fn tell(
         &self,
         verb: &str,
         target: &str,
         payload: String,
-        route: Option<&str>,
+        headers: &[(&str, &str)],
     ) -> Result<Bytes, StatusCode> {
         let token = format!("Bearer {}", self.token);
         let uri = format!("{}/clients/{verb}/{target}", self.control);
         let mut request = Request::post(uri).header(AUTHORIZATION, token);
-        if let Some(route) = route {
-            request = request.header("wireplug-route", route);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Full::from(payload)).map_err(|_| StatusCode::BAD_REQUEST)?;
         let done = self.http.request(request).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
-        match done.status() {
-            StatusCode::OK => {
+        let of_client = done.headers().get("wireplug-status").map(|it| StatusCode::from_bytes(it.as_bytes()));
+        match of_client.unwrap_or(Ok(done.status())) {
+            Ok(StatusCode::OK) => {
                 let body = done.into_body().collect().await;
                 body.map(Collected::to_bytes).map_err(|_| StatusCode::BAD_GATEWAY)
             }
-            status => Err(status),
+            Ok(status) if status.is_client_error() || status.is_server_error() => Err(status),
+            _ => Err(StatusCode::BAD_GATEWAY),
         }
     }
 
     /// Pushes a message to all members.
     async fn push(&self, from: &str, text: &str) -> Result<Bytes, StatusCode> {
-        self.tell("push", "group/chat", json!({ "from": from, "text": text }).to_string(), Some("onChat"))
-            .await
+        let message = json!({ "from": from, "text": text }).to_string();
+        self.tell("push", "group/chat", message, &[("wireplug-route", "onChat")]).await
     }
 
     fn session_of(&self, name: &str) -> Option<String> {
@@ -183,6 +187,11 @@ impl Chat {
     fn with_sessions<T>(&self, use_them: impl FnOnce(&mut HashMap<String, String>) -> T) -> T {
         use_them(&mut self.sessions.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Reads the body of a request.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, StatusCode> {
+    serde_json::from_slice(body).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
 /// Returns the value of a header of wireplug, in which some characters are percent-encoded.
