@@ -1,5 +1,7 @@
 //! The credentials and certificates by which a node and NATS authenticate each other.
 
+mod objects;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -140,6 +140,9 @@ fn control_api(control: &ControlConfig) -> String {
 
 fn source(codec: &CodecConfig) -> String {
     match (&codec.file, codec.builtin) {
+        (Some(file), _) if file.to_str().is_some_and(|file| file.starts_with("nats://")) => {
+            format!("{}, at which only a start looks: a check does not connect to NATS", file.display())
+        }
         (Some(file), _) => file.display().to_string(),
         (None, Some(Builtin::Pomelo)) => "pomelo, built in".to_owned(),
         (None, Some(Builtin::Sio)) => "sio, built in".to_owned(),

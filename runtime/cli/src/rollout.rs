@@ -29,7 +29,7 @@ const FAILED_LOOKS: u32 = 60;
 pub(super) struct Args {
     /// The codec, as in [codecs.NAME].
     codec: String,
-    /// Where each node gets the version: oci://REGISTRY/REPOSITORY@sha256:…, or
+    /// Where each node gets the version: oci://REGISTRY/REPOSITORY@sha256:…, nats://BUCKET/NAME, or
     /// the path of a file that each node has.
     #[arg(conflicts_with = "take_back")]
     file: Option<String>,

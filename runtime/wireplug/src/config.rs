@@ -294,8 +294,9 @@ pub enum SessionsPerUser {
 pub struct CodecConfig {
     /// The file of the component, relative to the configuration file. Or where the component is in
     /// a registry of containers: `oci://REGISTRY/REPOSITORY:TAG`, or for one version
-    /// `oci://REGISTRY/REPOSITORY@sha256:…` (`docs/registries.md`). A codec has either this key or
-    /// `builtin`.
+    /// `oci://REGISTRY/REPOSITORY@sha256:…`. Or where it is in an object store of the NATS of
+    /// `[nats]`: `nats://BUCKET/NAME`. `docs/registries.md` describes both. A codec has either this
+    /// key or `builtin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub file: Option<PathBuf>,
@@ -337,7 +338,8 @@ pub struct CodecConfig {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SwapConfig {
     /// Whether a change of `file` causes a swap. The server checks a file twice a second, and loads
-    /// it when it no longer changes. It asks a registry as often as `registry.poll` says.
+    /// it when it no longer changes. It asks a registry as often as `registry.poll` says, and
+    /// watches an object store.
     pub watch: bool,
     /// What happens to live sessions. By default, the server hands the sessions over if both
     /// versions export `handoff` and use the same framing. Otherwise the sessions drain.

@@ -64,6 +64,7 @@
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`trust`] | whose codecs are loaded: signatures and keys |
 //! | `registry` | codecs in registries of containers; with the feature `oci` |
+//! | `objects` | codecs in object stores of NATS; with the feature `nats` |
 //! | [`status`] | what a server tells of itself |
 //! | [`testing`] | tests of an application, without a socket |
 //! | `traces` | spans of OpenTelemetry; with the feature `otel` |
@@ -85,7 +86,7 @@
 //! | `control` | the control API, an HTTP server |
 //! | `metrics` | `RunningServer::metrics`: the metrics as text; `control` has it too |
 //! | `http` | services over HTTP |
-//! | `nats` | services behind NATS, and several servers that act as one |
+//! | `nats` | services behind NATS, several servers that act as one, and codecs from object stores |
 //! | `oci` | codecs from registries of containers |
 //! | `socketio` | listeners at `socketio://` |
 //! | `otel` | spans of OpenTelemetry for connections, requests, handlers and services |
@@ -104,6 +105,11 @@ pub mod events;
 mod http;
 #[cfg(feature = "nats")]
 mod nats;
+/// Codecs in object stores of NATS.
+#[cfg(feature = "nats")]
+pub mod objects {
+    pub use crate::nats::{ObjectClient, ObjectError};
+}
 #[cfg(feature = "oci")]
 pub mod registry;
 #[cfg_attr(

@@ -81,16 +81,20 @@ fn version(number: u64) -> Vec<u8> {
     versions::version(&Guest::new("lines").build(), number).to_vec()
 }
 
-fn slot(server: &RunningServer) -> Slot {
+pub(crate) fn slot(server: &RunningServer) -> Slot {
     server.slots().swap_remove(0)
 }
 
-fn remote(status: &SlotStatus) -> &RemoteStatus {
-    status.remote.as_ref().expect("the codec is in a registry")
+pub(crate) fn remote(status: &SlotStatus) -> &RemoteStatus {
+    status.remote.as_ref().expect("the codec is in the network")
 }
 
 /// Waits until the status of the codec satisfies `reached`.
-async fn until(server: &RunningServer, what: &str, reached: impl Fn(&SlotStatus) -> bool) -> SlotStatus {
+pub(crate) async fn until(
+    server: &RunningServer,
+    what: &str,
+    reached: impl Fn(&SlotStatus) -> bool,
+) -> SlotStatus {
     let slot = slot(server);
     let wait = async {
         loop {
@@ -105,14 +109,14 @@ async fn until(server: &RunningServer, what: &str, reached: impl Fn(&SlotStatus)
 }
 
 /// Waits until a generation with this number is current, and returns the digest of its component.
-async fn swapped(server: &RunningServer, to: u64) -> Option<wireplug::codec::Digest> {
+pub(crate) async fn swapped(server: &RunningServer, to: u64) -> Option<wireplug::codec::Digest> {
     let status = until(server, "the swap", |status| status.current == to).await;
     let current = status.generations.iter().find(|generation| generation.number == to);
     current.expect("it is held").sha256
 }
 
 /// Connects a client, and sends a line that comes back.
-async fn echo(server: &RunningServer) {
+pub(crate) async fn echo(server: &RunningServer) {
     let mut client = Raw::connect(&server.urls()[0].replace("hybrid", "tcp")).await;
     client.send(b"hello\n").await;
     assert_eq!(client.line().await, "hello");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use async_nats::jetstream::{self, object_store};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -98,6 +99,15 @@ impl Fleet {
         let steps = ["--canary", "20%", "--then", "50%", "--then", "100%", "--hold", hold];
         let limits = ["--max-faults", "3", "--detach"];
         self.rollout(0, &[&[&**file][..], &steps, &limits].concat()).printed();
+    }
+
+    /// Puts a version into an object store. Returns its reference.
+    async fn put(&self, version: &Guest) -> String {
+        let context = jetstream::new(self.nats.client().await);
+        let config = object_store::Config { bucket: "codecs".to_owned(), ..object_store::Config::default() };
+        let store = context.create_object_store(config).await.expect("JetStream is on");
+        store.put("line.wasm", &mut &*version.build()).await.expect("there is room");
+        "nats://codecs/line.wasm".to_owned()
     }
 
     /// Returns the last rollout, as a node reports it.
@@ -330,4 +340,19 @@ async fn a_node_that_starts_while_the_registry_is_away_catches_up() {
     assert_eq!(fleet.current()[1], versions::digest(&version("old").build()).to_string());
     fleet.registry.start_again();
     fleet.until_current(&version("new")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_in_an_object_store_becomes_current_everywhere() {
+    let mut fleet = Fleet::start("rollout-objects").await;
+    let reference = fleet.put(&version("new")).await;
+    let watched = fleet.rollout(1, &[&reference, "--canary", "50%", "--hold", "100ms"]).printed();
+    let last = watched.lines().last().unwrap_or_default();
+    assert_eq!(last, format!("line: {reference}: done, current on all nodes"));
+    fleet.until_current(&version("new")).await;
+    // One that starts later has it too.
+    fleet.restart(2);
+    fleet.until_current(&version("new")).await;
+    let (_, why) = fleet.rollout(0, &[&reference]).failed();
+    assert!(why.contains("is the current version already"), "{why}");
 }

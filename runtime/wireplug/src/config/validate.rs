@@ -3,6 +3,7 @@
 mod addresses;
 mod control;
 mod nats;
+mod objects;
 mod registry;
 mod services;
 mod trust;
@@ -65,6 +66,7 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
     for (name, codec) in &config.codecs {
         source(&Key::default().name("codecs").name(name), codec, directory, &mut found);
         registry::registry(&Key::default().name("codecs").name(name), codec, directory, &mut found);
+        objects::objects(&Key::default().name("codecs").name(name), codec, config.nats.is_some(), &mut found);
         sandbox(&codec_limits(name), &codec.limits, &mut found);
         arrays(&Key::default().name("codecs").name(name), codec, &mut found);
         faults(&Key::default().name("codecs").name(name).name("faults"), &codec.faults, &mut found);
@@ -146,7 +148,7 @@ fn source(key: &Key, codec: &CodecConfig, directory: &Path, found: &mut Vec<Conf
         (Some(_), Some(_)) => {
             (file, vec![builtin], "a codec has either `file` or `builtin`, and not both".to_owned())
         }
-        (Some(path), None) if registry::is_reference(path) => return,
+        (Some(path), None) if registry::is_reference(path) || objects::is_reference(path) => return,
         (Some(path), None) if !directory.join(path).is_file() => (file, Vec::new(), no_file(directory, path)),
         _ => return,
     };

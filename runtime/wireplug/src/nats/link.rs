@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// How long connecting to one address of a server may take, including the login. A server that
 /// accepts the connection and sends nothing delays the next try by this time.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How long a start waits for the connection, so that the first requests have one.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -138,6 +138,26 @@ impl Link {
         self.connection().is_some()
     }
 
+    /// Waits until there is a connection.
+    pub(super) async fn up(&self) {
+        let mut reach = self.reach();
+        while !self.is_up() {
+            if reach.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Waits until the connection with this number is no longer the current one.
+    pub(super) async fn lost(&self, connection: u64) {
+        let mut reach = self.reach();
+        while self.connection() == Some(connection) {
+            if reach.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Returns why this node is not ready, or `None` if it is connected and receives all messages
     /// that it should.
     pub(super) fn problem(&self) -> Option<String> {
@@ -237,7 +257,7 @@ async fn new_client(
     let read = Arc::clone(credentials);
     let (auth_observer, choose_observer, event_observer) =
         (Arc::clone(observer), Arc::clone(observer), Arc::clone(observer));
-    let mut options = ConnectOptions::with_auth_callback(move |nonce| {
+    let options = ConnectOptions::with_auth_callback(move |nonce| {
         let (credentials, observer) = (Arc::clone(&read), Arc::clone(&auth_observer));
         async move { observer.credentials(spawn_blocking(move || credentials.read(&nonce)).await) }
     })
@@ -261,15 +281,20 @@ async fn new_client(
         event_observer.event(event);
         std::future::ready(())
     });
-    // The client library itself reads these files, at each connect.
+    let servers = config.servers.join(", ");
+    let connected = with_files(options, config).connect(&config.servers).await;
+    connected.map_err(|error| anyhow!("NATS at {servers}: {error}; see [nats]"))
+}
+
+/// Adds the files of TLS, which the client library itself reads at each connect.
+pub(super) fn with_files(mut options: ConnectOptions, config: &NatsConfig) -> ConnectOptions {
     if let Some(file) = &config.ca_file {
         options = options.add_root_certificates(file.clone());
     }
     if let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) {
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
-    let servers = config.servers.join(", ");
-    options.connect(&config.servers).await.map_err(|error| anyhow!("NATS at {servers}: {error}; see [nats]"))
+    options
 }
 
 /// Notes the state of the client at each event, and every [`LOOK`], until the link is dropped.

@@ -17,16 +17,21 @@
 //! | `outgoing` | sends messages to services and other nodes, in order |
 //! | `peers` | exchanges bindings and status with other nodes |
 //! | `rollouts` | the state of rollouts, which all nodes share |
+//! | `objects` | codecs in object stores: fetches them, and watches for other versions |
+//! | `store` | reads, puts and lists objects |
+//! | `client` | a client of object stores, for programs that are no nodes |
 //!
 //! Delivery is at most once. A message that cannot be sent at once is dropped and counted, and
 //! never sent late. So only the requests of clients wait for NATS, each with its timeout.
 
+mod client;
 mod client_requests;
 mod commands;
 mod credentials;
 mod health;
 mod kept;
 mod link;
+mod objects;
 mod observer;
 mod outgoing;
 mod peers;
@@ -35,6 +40,7 @@ mod remote_commands;
 mod replies;
 mod requests;
 mod rollouts;
+mod store;
 mod subject;
 
 use std::sync::{Arc, Mutex};
@@ -46,6 +52,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+pub use self::client::{ObjectClient, ObjectError};
 use self::credentials::Credentials;
 use self::health::Subscription;
 use self::kept::Kept;
@@ -64,6 +71,7 @@ use crate::server::cluster::{Cluster, ClusterLink, Member};
 use crate::server::services::{ServiceLink, node_name};
 use crate::server::{NatsStatus, NodeStatus, Server};
 use crate::session::{RemoteSessions, Sessions};
+use crate::slot::ObjectStores;
 use wireplug_connectors::certificates::Certificates;
 
 /// How long the node may take at the end to send what is left, before the connection is closed.
@@ -176,6 +184,10 @@ impl Member for Nats {
     }
 
     fn rollouts(&self) -> Arc<dyn RolloutStore> {
+        Arc::new(self.clone())
+    }
+
+    fn objects(&self) -> Arc<dyn ObjectStores> {
         Arc::new(self.clone())
     }
 

@@ -23,7 +23,7 @@ const HISTORY: i64 = 20;
 
 impl RolloutStore for Nats {
     fn get<'a>(&'a self, codec: &'a str) -> BoxFuture<'a, anyhow::Result<Option<(Rollout, u64)>>> {
-        in_time(async move {
+        in_time(PATIENCE, async move {
             let Some(bucket) = self.bucket().await? else { return Ok(None) };
             let entry = bucket.entry(key(codec)).await?;
             let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else {
@@ -37,7 +37,7 @@ impl RolloutStore for Nats {
     }
 
     fn put<'a>(&'a self, rollout: &'a Rollout, after: Option<u64>) -> BoxFuture<'a, anyhow::Result<bool>> {
-        in_time(async move {
+        in_time(PATIENCE, async move {
             let (key, state) = (key(&rollout.codec), serde_json::to_vec(rollout)?.into());
             let bucket = match self.bucket().await? {
                 Some(bucket) => bucket,
@@ -131,12 +131,16 @@ fn key(codec: &str) -> String {
     })
 }
 
-async fn in_time<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    match timeout(PATIENCE, work).await {
+/// Does some work with JetStream, which must not take longer than `most`.
+pub(super) async fn in_time<T>(
+    most: Duration,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    match timeout(most, work).await {
         Ok(done) => done,
         Err(_) => bail!(
             "NATS has not answered within {} s: is JetStream on, and does this node have the permissions for it?",
-            PATIENCE.as_secs()
+            most.as_secs()
         ),
     }
 }

@@ -33,9 +33,9 @@ pub struct CheckedCodec {
 impl Server {
     /// Performs the steps of a start that have no effect outside this process: reads the secrets,
     /// loads the codecs with their options, and checks whether they fit their listeners. It fetches
-    /// codecs from registries. Otherwise it opens no socket, and it does not connect to NATS. Like
-    /// a start, it keeps the components that it compiles in the cache, raises the soft limit of
-    /// open files, and logs its warnings.
+    /// codecs from registries. Otherwise it opens no socket. It does not connect to NATS, so it
+    /// leaves out codecs from object stores. Like a start, it keeps the components that it compiles
+    /// in the cache, raises the soft limit of open files, and logs its warnings.
     ///
     /// Returns the codecs, in the order in which listeners named them first.
     ///
@@ -113,6 +113,9 @@ impl Server {
             let trust = Arc::new(trust);
             for (key, listener) in listeners {
                 let codec = &listener.codec;
+                if codec.needs_nats() {
+                    continue;
+                }
                 // The problem was reported for the first listener that names the codec.
                 if wrong.iter().any(|other| other.is_same(codec)) {
                     continue;

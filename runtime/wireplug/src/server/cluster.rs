@@ -16,6 +16,8 @@ use crate::rollout::RolloutStore;
 #[cfg(feature = "control")]
 use crate::session::ClientResponse;
 use crate::session::{RemoteSessions, Sessions};
+#[cfg(feature = "nats")]
+use crate::slot::ObjectStores;
 
 /// A connection to services and other servers that is configured and not open yet.
 pub(crate) trait Cluster: fmt::Debug + Send {
@@ -79,6 +81,10 @@ pub(crate) trait Member: Send + Sync {
 
     /// Returns the store of rollouts.
     fn rollouts(&self) -> Arc<dyn RolloutStore>;
+
+    /// Returns the object stores in which codecs may be.
+    #[cfg(feature = "nats")]
+    fn objects(&self) -> Arc<dyn ObjectStores>;
 
     /// Sends a valid command for a session of another server there. The command has its place
     /// among the commands of this server when this returns; only the reply is still to come.

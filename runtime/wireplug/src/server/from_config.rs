@@ -91,13 +91,17 @@ pub(super) fn listener(config: &ListenerConfig, codec: Option<CodecSource>, dire
     listener
 }
 
-/// Returns the source of a component, which is in a file or in a registry.
+/// Returns the source of a component, which is in a file, in a registry or in an object store.
 #[cfg_attr(not(feature = "oci"), allow(unused_variables, reason = "only registries have settings"))]
 fn component(file: &Path, codec: &CodecConfig, directory: &Path, options: Options) -> CodecSource {
     #[cfg(feature = "oci")]
     if let Some(reference) = file.to_str().filter(|file| file.starts_with("oci://")) {
         let registry = Registry::new(reference, codec.registry.within(directory));
         return CodecSource::registry(registry.expect("the configuration was checked"), options);
+    }
+    #[cfg(feature = "nats")]
+    if let Some(reference) = file.to_str().filter(|file| file.starts_with("nats://")) {
+        return CodecSource::object(reference, options).expect("the configuration was checked");
     }
     CodecSource::file(directory.join(file), options)
 }

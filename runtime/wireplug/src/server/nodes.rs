@@ -19,6 +19,8 @@ use crate::app::Parts;
 use crate::config::{ServiceConfig, SessionsPerUser};
 use crate::rollout::{RolloutReport, Rollouts};
 use crate::session::{RemoteSessions, SessionObserver};
+#[cfg(feature = "nats")]
+use crate::slot::ObjectStores;
 use crate::slot::{Slot, SlotStatus};
 use wireplug_connectors::certificates::{CertificateStatus, Certificates, TokenStatus};
 use wireplug_wasm::{CompileJob, Compiler};
@@ -222,6 +224,12 @@ impl Joining {
     /// `None` if this server serves alone.
     pub(super) fn remote_sessions(&self) -> Option<Arc<dyn RemoteSessions>> {
         Some(self.link.as_ref()?.remote_sessions())
+    }
+
+    /// Returns the object stores in which codecs may be, or `None` if this server serves alone.
+    #[cfg(feature = "nats")]
+    pub(super) fn objects(&self) -> Option<Arc<dyn ObjectStores>> {
+        Some(self.link.as_ref()?.member().objects())
     }
 
     /// Returns what passes the events of sessions to services and other nodes.

@@ -10,6 +10,8 @@ use tokio_util::task::TaskTracker;
 use super::StartError;
 use crate::audit::AuditLog;
 use crate::config::{CompileConfig, ServerConfig};
+#[cfg(feature = "nats")]
+use crate::slot::ObjectStores;
 use crate::slot::{CodecSource, Slot, SlotResources};
 use crate::trust::Trust;
 use wireplug_wasm::places::Places;
@@ -88,6 +90,8 @@ impl Slots {
             shadows,
             audit: Arc::default(),
             trust: Mutex::default(),
+            #[cfg(feature = "nats")]
+            objects: std::sync::OnceLock::new(),
         });
         let most = codecs.saturating_add(LATER_CODECS as usize);
         Ok(Self { resources, loaded: Vec::new(), most, memory, falls_back: false })
@@ -140,7 +144,8 @@ impl Slots {
         let mut names = [name.clone()].into_iter().chain((2..).map(|number| format!("{name}-{number}")));
         let free = names.find(|name| !is_taken(name)).expect("one more than there are slots");
         // The source is stored unchanged, so that `is_same` recognises it.
-        let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
+        let resources = Arc::clone(&self.resources);
+        let renamed = resources.source(source.clone().named(&free))?;
         let fetched = renamed.fetched().await;
         // The load runs on a thread that may block for seconds, so that the start can be cancelled
         // meanwhile.
@@ -164,6 +169,12 @@ impl Slots {
     /// Sets whose codecs are loaded from now on. Codecs that run go on.
     pub(super) fn set_trust(&self, trust: Arc<Trust>) {
         *self.resources.trust.lock().unwrap_or_else(PoisonError::into_inner) = trust;
+    }
+
+    /// Sets the object stores in which codecs may be, once.
+    #[cfg(feature = "nats")]
+    pub(super) fn set_objects(&self, objects: Arc<dyn ObjectStores>) {
+        let _ = self.resources.objects.set(objects);
     }
 
     /// Returns the log in which all slots write their lines.

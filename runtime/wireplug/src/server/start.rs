@@ -97,6 +97,8 @@ impl Server {
         )?;
         let trust = Arc::new(trust);
         slots.set_trust(Arc::clone(&trust));
+        #[cfg(feature = "nats")]
+        joining.objects().into_iter().for_each(|objects| slots.set_objects(objects));
         #[cfg(feature = "control")]
         slots.audit().add_to(events.clone());
         let common = Common {

@@ -22,6 +22,7 @@ impl SlotState {
         source: &CodecSource,
         pin: Option<Digest>,
     ) -> Result<Loaded, SwapError> {
+        let source = self.resources.source(source.clone())?;
         let (state, source) = (Arc::clone(self), source.fetched().await?);
         blocking(move || {
             let options = LoadOptions::resolve(&source, &state.resources.routes)?;
@@ -94,6 +95,7 @@ impl SlotState {
         source: CodecSource,
         trust: Arc<Trust>,
     ) -> Result<Replacement, SwapError> {
+        let source = self.resources.source(source)?;
         let pin = source.settings.pin;
         let of = self.fetched(&source).await?;
         let (version, state, by) = (of.version(), Arc::clone(self), Arc::clone(&trust));

@@ -22,8 +22,8 @@ pub enum SourceFault {
     /// The file of the component cannot be read, is too large, or changed while it was read.
     #[error(transparent)]
     File(BoxError),
-    /// The component cannot be fetched: its registry does not answer, refuses, or answers with
-    /// something else. The same may succeed later.
+    /// The component cannot be fetched: its registry or NATS does not answer, refuses, or answers
+    /// with something else. The same may succeed later.
     #[error(transparent)]
     Fetch(BoxError),
     /// The options are not a JSON object, or a secret among them cannot be read.

@@ -91,6 +91,8 @@ pub(super) fn read(source: &CodecSource) -> Result<Read<'_>, SourceError> {
     let (wasm, doubts) = match &source.kind {
         Kind::Native(_) => return Ok(Read { source, component: None, doubts: Vec::new() }),
         Kind::Remote(_) => unreachable!("a source in the network is fetched first"),
+        #[cfg(feature = "nats")]
+        Kind::Object(_) => unreachable!("a source gets the object stores of its server first"),
         Kind::BuiltIn(wasm) => (Bytes::from_static(wasm), Vec::new()),
         Kind::Bytes(wasm) | Kind::Kept(wasm, _) => (wasm.clone(), Vec::new()),
         Kind::Fetched(fetched) => (fetched.component.clone(), Vec::new()),

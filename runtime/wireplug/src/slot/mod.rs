@@ -12,6 +12,7 @@
 //! | `error` | why a codec was not loaded, and why a slot was not changed |
 //! | `source` | where a codec comes from, and the settings of its slot |
 //! | `remote` | components in the network, and whether they can be fetched |
+//! | `object` | components in object stores of NATS |
 //! | `load` | from a file to a codec that is ready, or to an error |
 //! | `admit` | from a loaded codec to a generation of the slot |
 //! | `generation` | one loaded version: a codec that counts |
@@ -40,6 +41,8 @@ mod generation;
 mod health;
 mod lease;
 mod load;
+#[cfg(feature = "nats")]
+mod object;
 mod policy;
 mod poll;
 mod remote;
@@ -65,10 +68,12 @@ pub(crate) use self::assignments::{Ack, Directive};
 pub use self::error::{SourceError, SourceFault, SwapError};
 pub(crate) use self::generation::{Generation, Step};
 pub(crate) use self::lease::Lease;
-#[cfg(feature = "oci")]
+#[cfg(any(feature = "nats", feature = "oci"))]
 pub(crate) use self::load::MAX_COMPONENT;
+#[cfg(feature = "nats")]
+pub(crate) use self::object::{BadObjectReference, ObjectReference, ObjectStores};
 pub use self::remote::RemoteStatus;
-#[cfg(feature = "oci")]
+#[cfg(any(feature = "nats", feature = "oci"))]
 pub(crate) use self::remote::{Fetched, Remote};
 pub(crate) use self::rolled_out::{Adopted, Counts, SlotNow};
 pub use self::sleeping::SleepStatus;
@@ -109,12 +114,26 @@ pub(crate) struct SlotResources {
     pub(crate) audit: Arc<AuditLog>,
     /// Whose codecs are loaded.
     pub(crate) trust: Mutex<Arc<Trust>>,
+    /// The object stores of the server's NATS. Not set if the server has no NATS.
+    #[cfg(feature = "nats")]
+    pub(crate) objects: std::sync::OnceLock<Arc<dyn ObjectStores>>,
 }
 
 impl SlotResources {
     /// Returns whose codecs are loaded now.
     pub(crate) fn trust(&self) -> Arc<Trust> {
         Arc::clone(&lock(&self.trust))
+    }
+
+    /// Returns a source for a slot of this server: if its component is in an object store, it is
+    /// that of the server's NATS.
+    ///
+    /// # Errors
+    /// Returns an error if the server has no NATS, and the source needs one.
+    pub(crate) fn source(&self, source: CodecSource) -> Result<CodecSource, SourceError> {
+        #[cfg(feature = "nats")]
+        let source = source.in_stores(self.objects.get().map(|objects| &**objects))?;
+        Ok(source)
     }
 }
 

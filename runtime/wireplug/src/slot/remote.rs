@@ -33,7 +33,7 @@ pub(crate) struct Fetched {
     pub(crate) component: Bytes,
     /// The version. Another component has another version.
     pub(crate) version: String,
-    /// A reference that means this version alone.
+    /// A reference, which means this version alone if the place keeps several.
     pub(crate) origin: String,
 }
 
@@ -45,7 +45,8 @@ pub struct RemoteStatus {
     /// Where the codec comes from, as the configuration names it.
     pub reference: String,
     /// The last version that was loaded from there, or refused: for a registry, the digest of the
-    /// manifest. `None` if no version was fetched since the start.
+    /// manifest, and for an object store, that of the object. `None` if no version was fetched
+    /// since the start.
     pub version: Option<String>,
     /// When the source answered last, in seconds since 1970. `None` if it has not answered since
     /// the start.

@@ -4,7 +4,7 @@ use super::admit::blocking;
 use super::assignments::{self, RunningTrial};
 use super::load;
 use super::sync::lock;
-use super::{CodecSource, Generation, Slot, SwapError, Trial};
+use super::{CodecSource, Generation, Slot, SourceError, SwapError, Trial};
 use crate::codec::Digest;
 
 /// The components of a slot.
@@ -71,9 +71,9 @@ impl Slot {
     /// be the one with this digest.
     ///
     /// # Errors
-    /// Returns an error if `place` is neither a registry nor a file.
+    /// Returns an error if `place` is neither in a registry nor in an object store nor a file.
     pub(crate) fn own_from(&self, place: &str, component: Digest) -> Result<CodecSource, SwapError> {
-        Ok(self.0.own().at(place)?.pinned(component))
+        Ok(self.at(place)?.pinned(component))
     }
 
     /// Reads or fetches the component that is at `place`, and returns its digest.
@@ -81,8 +81,12 @@ impl Slot {
     /// # Errors
     /// Returns an error if there is no component.
     pub(crate) async fn digest_at(&self, place: &str) -> Result<Option<Digest>, SwapError> {
-        let source = self.0.own().at(place)?.fetched().await?;
+        let source = self.at(place)?.fetched().await?;
         blocking(move || Ok(load::read(&source)?.digest())).await
+    }
+
+    fn at(&self, place: &str) -> Result<CodecSource, SourceError> {
+        self.0.resources.source(self.0.own().at(place)?)
     }
 
     /// Makes a source the slot's own one, which a reload of the slot reads. The pin of the slot

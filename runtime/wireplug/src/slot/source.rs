@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+#[cfg(feature = "nats")]
+use super::object::{ObjectReference, ObjectStores};
 use super::remote::{Fetched, Remote};
 use super::{SourceError, SourceFault};
 use crate::codec::{Codec, Digest, Options};
@@ -58,8 +60,14 @@ pub(super) enum Kind {
     Bytes(Bytes),
     File(PathBuf),
     /// A component in the network, which must be fetched before it can be read.
-    #[cfg_attr(not(feature = "oci"), allow(dead_code, reason = "no feature has such sources"))]
+    #[cfg_attr(
+        not(any(feature = "nats", feature = "oci")),
+        allow(dead_code, reason = "no feature has such sources")
+    )]
     Remote(Arc<dyn Remote>),
+    /// A component in an object store, whose source belongs to no server yet.
+    #[cfg(feature = "nats")]
+    Object(ObjectReference),
     Fetched(Fetched),
     /// The last version from a file or the network that was loaded, and where it came from.
     Kept(Bytes, String),
@@ -117,6 +125,18 @@ impl CodecSource {
     pub fn registry(registry: crate::registry::Registry, options: impl Into<Options>) -> Self {
         let name = registry.name().to_owned();
         Self::new(&name, Kind::Remote(Arc::new(registry)), options)
+    }
+
+    /// Returns the source of a component in an object store of the server's NATS:
+    /// `nats://BUCKET/NAME`. The slot is named after the object, without `.wasm`.
+    ///
+    /// # Errors
+    /// Returns an error if it is no such reference.
+    #[cfg(feature = "nats")]
+    pub fn object(reference: &str, options: impl Into<Options>) -> Result<Self, SourceError> {
+        let reference = object(reference)?;
+        let name = reference.stem().to_owned();
+        Ok(Self::new(&name, Kind::Object(reference), options))
     }
 
     /// Returns the source of a native codec. The slot is named after the codec.
@@ -193,8 +213,8 @@ impl CodecSource {
         self
     }
 
-    /// Returns the same source, with its component elsewhere: in a registry (`oci://…`), or in a
-    /// file.
+    /// Returns the same source, with its component elsewhere: in a registry (`oci://…`), in an
+    /// object store (`nats://…`), or in a file.
     ///
     /// # Errors
     /// Returns an error if it is no such place.
@@ -207,13 +227,40 @@ impl CodecSource {
                     |error| SourceError::new(format!("{place} is no codec"), SourceFault::Fetch(error));
                 Kind::Remote(Arc::new(registry.map_err(|error| wrong(error.into()))?))
             }
+            #[cfg(feature = "nats")]
+            Some(("nats", _)) => Kind::Object(object(place)?),
             Some(_) => {
-                let why = "it is none of the places that this server knows: oci://REGISTRY/REPOSITORY, or the path of a file";
+                let why = "it is none of the places that this server knows: oci://REGISTRY/REPOSITORY, \
+                           nats://BUCKET/NAME, or the path of a file";
                 return Err(SourceError::new(format!("{place} is no codec"), SourceFault::Fetch(why.into())));
             }
             None => Kind::File(place.into()),
         };
         Ok(Self { kind, identity: Arc::default(), ..self })
+    }
+
+    /// Returns the same source in the object stores of a server, if its component is in one.
+    ///
+    /// # Errors
+    /// Returns an error if the component is in an object store, and the server has none.
+    #[cfg(feature = "nats")]
+    pub(super) fn in_stores(self, stores: Option<&dyn ObjectStores>) -> Result<Self, SourceError> {
+        let Kind::Object(reference) = &self.kind else { return Ok(self) };
+        let Some(stores) = stores else {
+            let why = "this server has no NATS: it needs [nats] in its configuration";
+            let what = format!("cannot fetch the codec {reference}");
+            return Err(SourceError::new(what, SourceFault::Fetch(why.into())));
+        };
+        Ok(Self { kind: Kind::Remote(stores.object(reference)), ..self })
+    }
+
+    /// Returns whether the component is in an object store, which only a server that has joined
+    /// NATS can read.
+    pub(crate) fn needs_nats(&self) -> bool {
+        #[cfg(feature = "nats")]
+        return matches!(self.kind, Kind::Object(_));
+        #[cfg(not(feature = "nats"))]
+        false
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -280,6 +327,8 @@ impl CodecSource {
         match &self.kind {
             Kind::File(path) => format!("cannot load the codec {}", path.display()),
             Kind::Remote(remote) => format!("cannot load the codec {}", remote.reference()),
+            #[cfg(feature = "nats")]
+            Kind::Object(reference) => format!("cannot load the codec {reference}"),
             Kind::Fetched(fetched) => format!("cannot load the codec {}", fetched.origin),
             Kind::Kept(_, of) => format!("cannot load the last good version of {of}"),
             Kind::BuiltIn(_) | Kind::Bytes(_) | Kind::Native(_) => {
@@ -294,11 +343,22 @@ impl CodecSource {
             Kind::BuiltIn(_) | Kind::Bytes(_) => "memory".to_owned(),
             Kind::File(path) => path.display().to_string(),
             Kind::Remote(remote) => remote.reference(),
+            #[cfg(feature = "nats")]
+            Kind::Object(reference) => reference.to_string(),
             Kind::Fetched(fetched) => fetched.origin.clone(),
             Kind::Kept(_, of) => format!("the last good version of {of}"),
             Kind::Native(_) => "native".to_owned(),
         }
     }
+}
+
+/// Parses a reference to an object.
+#[cfg(feature = "nats")]
+fn object(reference: &str) -> Result<ObjectReference, SourceError> {
+    let parsed = reference.parse::<ObjectReference>();
+    parsed.map_err(|error| {
+        SourceError::new(format!("{reference} is no codec"), SourceFault::Fetch(error.into()))
+    })
 }
 
 impl Settings {

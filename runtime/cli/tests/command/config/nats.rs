@@ -37,6 +37,32 @@ fn services_and_their_nats_go_together() {
 }
 
 #[test]
+fn a_codec_in_an_object_store_needs_nats() {
+    let codec = |file: &str| format!("[codecs.other]\nfile = \"{file}\"\n");
+    let nats = "[nats]\nservers = [\"nats://127.0.0.1:4222\"]\n[services.chat]\n";
+    parse(&format!("{MINIMAL}{}{nats}", codec("nats://codecs/team/chat.wasm")));
+    assert_eq!(
+        added(&codec("nats://codecs/chat.wasm")),
+        ["w.toml:9:1: codecs.other.file: it is in an object store of NATS, and there is no [nats]"]
+    );
+    assert_eq!(
+        added(&format!("{}{nats}", codec("nats://127.0.0.1:4222/chat.wasm"))),
+        [
+            "w.toml:9:1: codecs.other.file: \"nats://127.0.0.1:4222/chat.wasm\" is not `nats://BUCKET/NAME`: the name of a \
+          bucket has letters, digits, - and _ only, and a reference names no server"
+        ]
+    );
+    let [problem] = &added(&format!("{}registry.poll = \"5s\"\n{nats}", codec("nats://codecs/chat")))[..]
+    else {
+        panic!("there is one")
+    };
+    assert!(
+        problem.contains("codecs.other.registry: it has no effect without `file = \"oci://…\"`"),
+        "{problem}"
+    );
+}
+
+#[test]
 fn a_node_shows_in_one_way_who_it_is() {
     let nats = |rest: &str| {
         added(&format!("[services.chat]\n[nats]\nservers = [\"nats://127.0.0.1:4222\"]\n{rest}"))
