@@ -197,26 +197,27 @@ async fn what_is_not_what_its_description_says_is_never_used() {
     let rig = Rig::new("objects-wrong").await;
     rig.put(&version(1)).await;
     let server = rig.start().await;
-    let other = rig.put_as("other.wasm", &version(9)).await;
+    let digest = |byte: u8| Some(format!("SHA-256={}", URL_SAFE.encode([byte; 32])));
     let link = ObjectLink { name: Some("other.wasm".to_owned()), bucket: "codecs".to_owned() };
     let options = Some(ObjectOptions { link: Some(link), max_chunk_size: None });
-    let digest = |byte: u8| Some(format!("SHA-256={}", URL_SAFE.encode([byte; 32])));
-    let lies = [
-        (ObjectInfo { size: (256 << 20) + 1, ..other.clone() }, "and the most is 268435456"),
-        (ObjectInfo { size: 10, ..other.clone() }, "more bytes come than the 10 of the object"),
-        (ObjectInfo { digest: Some("SHA-256=AAAA".to_owned()), ..other.clone() }, "no SHA-256 digest"),
+    let lies: [(&dyn Fn(ObjectInfo) -> ObjectInfo, &str); 6] = [
+        (&|other| ObjectInfo { size: (256 << 20) + 1, ..other }, "and the most is 268435456"),
+        (&|other| ObjectInfo { size: 10, ..other }, "more bytes come than the 10 of the object"),
+        (&|other| ObjectInfo { digest: Some("SHA-256=AAAA".to_owned()), ..other }, "no SHA-256 digest"),
         (
-            ObjectInfo { digest: digest(7), ..other.clone() },
+            &|other| ObjectInfo { digest: digest(7), ..other },
             "what came is not what the digest of the object says",
         ),
         (
-            ObjectInfo { nuid: "gone".to_owned(), digest: digest(8), ..other.clone() },
+            &|other| ObjectInfo { nuid: "gone".to_owned(), digest: digest(8), ..other },
             "nothing of the object has come",
         ),
-        (ObjectInfo { options, ..other.clone() }, "it is a link to another object"),
+        (&|other| ObjectInfo { options: options.clone(), ..other }, "it is a link to another object"),
     ];
     for (current, (lie, why)) in (1..).zip(lies) {
-        rig.describe(&ObjectInfo { name: rig.object.clone(), ..lie }).await;
+        // The next put deletes what the description names.
+        let other = rig.put_as("other.wasm", &version(9)).await;
+        rig.describe(&ObjectInfo { name: rig.object.clone(), ..lie(other) }).await;
         problem(&server, why).await;
         assert_eq!(slot(&server).status().current, current, "{why}");
         echo(&server).await;

@@ -15,8 +15,9 @@ use crate::control::{Ask, Control};
 
 #[derive(clap::Args)]
 pub(super) struct List {
-    /// A repository, oci://REGISTRY/REPOSITORY, whose tags are listed instead.
-    repository: Option<String>,
+    /// A repository, oci://REGISTRY/REPOSITORY, whose tags are listed instead; or a bucket,
+    /// nats://BUCKET, whose objects are.
+    place: Option<String>,
     #[command(flatten)]
     reach: Reach,
     #[command(flatten)]
@@ -119,12 +120,15 @@ pub(in super::super) fn parse_share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a share is above 0% and at most 100%, such as 10% or 0.1".to_owned())
 }
 
-pub(super) async fn list(List { repository, reach, control }: List) -> anyhow::Result<()> {
-    if let Some(repository) = repository {
-        return registry::tags(&repository, reach).await;
+pub(super) async fn list(List { place, reach, control }: List) -> anyhow::Result<()> {
+    if let Some(place) = place {
+        return registry::list(&place, reach).await;
     }
     if reach.is_given() {
-        bail!("--plain-http and --ca-file go with a repository: oci://REGISTRY/REPOSITORY");
+        bail!(
+            "--plain-http, --ca-file, --nats-url and --nats-credentials go with a repository, \
+             oci://REGISTRY/REPOSITORY, or a bucket, nats://BUCKET"
+        );
     }
     let ask = Ask { method: Method::GET, path: &["codecs"], query: &[], body: Bytes::new() };
     control.print(ask, |slots: &Vec<SlotStatus>| show::slots(slots)).await?;

@@ -51,11 +51,12 @@ enum Command {
     /// Measure what a codec costs, beside one that does nothing: docs/bench.md tells how to read
     /// it.
     Bench(bench::Args),
-    /// Push a component to a registry, and print the reference to pin.
+    /// Push a component to a registry or an object store of NATS, and print the reference to pin.
     Push(registry::Push),
-    /// Pull a component from a registry.
+    /// Pull a component from a registry or an object store of NATS.
     Pull(registry::Pull),
-    /// The codecs of a server at work, with their generations; or the tags of a repository.
+    /// The codecs of a server at work, with their generations; or the tags of a repository, or the
+    /// objects in a bucket.
     List(live::List),
     /// Swap a codec for another version, under traffic.
     Swap(live::Swap),

@@ -1,27 +1,38 @@
-//! `wireplug codec push`, `pull`, and `list` of the tags of a repository.
+//! `wireplug codec push`, `pull`, and `list` of a repository or a bucket: with registries and with
+//! object stores of NATS.
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use tokio::time::timeout;
 use wasmparser::{Encoding, Parser, Payload};
 use wireplug::codec::Digest;
-use wireplug::config::RegistryConfig;
+use wireplug::config::{NatsConfig, RegistryConfig};
+use wireplug::objects::{ObjectClient, ObjectError};
 use wireplug::registry::{Interfaces, Registry};
 
-/// How long an exchange with a registry may take, in all. A person waits, and can give up.
+/// How long an exchange with a registry or an object store may take, in all. A person waits, and
+/// can give up.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How a registry is reached.
+/// How a registry or NATS is reached.
 #[derive(clap::Args)]
 pub(super) struct Reach {
     /// Reach the registry over HTTP without TLS. A registry on this machine needs no flag.
     #[arg(long)]
     plain_http: bool,
-    /// A PEM file with the root certificates for the registry, instead of those of the system.
+    /// A PEM file with the root certificates for the registry or NATS, instead of those of the
+    /// system.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// For nats://BUCKET/NAME, the NATS server. Unless it is given, nats://127.0.0.1:4222.
+    #[arg(long, value_name = "URL")]
+    nats_url: Option<String>,
+    /// For nats://BUCKET/NAME, a file with the credentials of a user, as nsc writes it.
+    #[arg(long, value_name = "FILE.creds")]
+    nats_credentials: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -29,7 +40,7 @@ pub(super) struct Push {
     /// The component.
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
-    /// Where it goes: oci://REGISTRY/REPOSITORY:TAG.
+    /// Where it goes: oci://REGISTRY/REPOSITORY:TAG, or nats://BUCKET/NAME.
     reference: String,
     #[command(flatten)]
     reach: Reach,
@@ -37,9 +48,10 @@ pub(super) struct Push {
 
 #[derive(clap::Args)]
 pub(super) struct Pull {
-    /// Where it is: oci://REGISTRY/REPOSITORY:TAG, or oci://REGISTRY/REPOSITORY@sha256:…
+    /// Where it is: oci://REGISTRY/REPOSITORY:TAG, oci://REGISTRY/REPOSITORY@sha256:…, or
+    /// nats://BUCKET/NAME.
     reference: String,
-    /// The file to write. Unless it is given, the file is named after the repository.
+    /// The file to write. Unless it is given, the file is named after the repository or the object.
     #[arg(short, long, value_name = "FILE.wasm")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -47,14 +59,27 @@ pub(super) struct Pull {
 }
 
 impl Reach {
-    fn config(self) -> RegistryConfig {
-        let Self { plain_http, ca_file } = self;
-        RegistryConfig { timeout: TIMEOUT, plain_http, ca_file, ..RegistryConfig::default() }
+    /// Returns how a registry is reached.
+    fn registry(self) -> anyhow::Result<RegistryConfig> {
+        let Self { plain_http, ca_file, nats_url, nats_credentials } = self;
+        let is_nats = nats_url.is_some() || nats_credentials.is_some();
+        ensure!(!is_nats, "--nats-url and --nats-credentials go with nats://BUCKET/NAME");
+        Ok(RegistryConfig { timeout: TIMEOUT, plain_http, ca_file, ..RegistryConfig::default() })
+    }
+
+    /// Connects to NATS.
+    async fn nats(self) -> anyhow::Result<ObjectClient> {
+        let Self { plain_http, ca_file, nats_url, nats_credentials } = self;
+        ensure!(!plain_http, "--plain-http goes with a registry: oci://REGISTRY/REPOSITORY");
+        let url = nats_url.as_deref().unwrap_or("nats://127.0.0.1:4222");
+        let config = NatsConfig { ca_file, credentials_file: nats_credentials, ..NatsConfig::at(url) };
+        Ok(ObjectClient::connect(&config).await?)
     }
 
     /// Returns whether a flag was given.
     pub(super) fn is_given(&self) -> bool {
-        self.plain_http || self.ca_file.is_some()
+        let Self { plain_http, ca_file, nats_url, nats_credentials } = self;
+        *plain_http || ca_file.is_some() || nats_url.is_some() || nats_credentials.is_some()
     }
 }
 
@@ -62,25 +87,51 @@ pub(super) async fn push(Push { file, reference, reach }: Push) -> anyhow::Resul
     let wasm = super::read(&file)?;
     let interfaces = interfaces(&wasm).with_context(|| file.display().to_string())?;
     let digest = Digest::of(&wasm);
-    let pinned = Registry::new(&reference, reach.config())?.push(wasm.into(), &interfaces).await?;
-    say!("{pinned}\n  the component has the sha256 {digest}");
+    let pushed = if is_object(&reference) {
+        let client = reach.nats().await?;
+        in_time(client.push(&reference, wasm.into())).await?;
+        reference
+    } else {
+        Registry::new(&reference, reach.registry()?)?.push(wasm.into(), &interfaces).await?
+    };
+    say!("{pushed}\n  the component has the sha256 {digest}");
     Ok(())
 }
 
 pub(super) async fn pull(Pull { reference, output, reach }: Pull) -> anyhow::Result<()> {
-    let pulled = Registry::new(&reference, reach.config())?.pull().await?;
-    let output = output.unwrap_or_else(|| named_after(&pulled.reference));
-    fs::write(&output, &pulled.component).with_context(|| format!("cannot write {}", output.display()))?;
-    let digest = Digest::of(&pulled.component);
-    say!("{}: {}\n  the component has the sha256 {digest}", output.display(), pulled.reference);
+    let (component, reference) = if is_object(&reference) {
+        let client = reach.nats().await?;
+        (in_time(client.pull(&reference)).await?, reference)
+    } else {
+        let pulled = Registry::new(&reference, reach.registry()?)?.pull().await?;
+        (pulled.component, pulled.reference)
+    };
+    let output = output.unwrap_or_else(|| named_after(&reference));
+    fs::write(&output, &component).with_context(|| format!("cannot write {}", output.display()))?;
+    let digest = Digest::of(&component);
+    say!("{}: {reference}\n  the component has the sha256 {digest}", output.display());
     Ok(())
 }
 
-pub(super) async fn tags(repository: &str, reach: Reach) -> anyhow::Result<()> {
-    for tag in Registry::repository(repository, reach.config())?.tags().await? {
-        say!("{tag}");
-    }
+/// Lists the tags of a repository, or the objects in a bucket.
+pub(super) async fn list(place: &str, reach: Reach) -> anyhow::Result<()> {
+    let list = if is_object(place) {
+        let client = reach.nats().await?;
+        in_time(client.list(place)).await?
+    } else {
+        Registry::repository(place, reach.registry()?)?.tags().await?
+    };
+    list.iter().for_each(|line| say!("{line}"));
     Ok(())
+}
+
+fn is_object(reference: &str) -> bool {
+    reference.starts_with("nats://")
+}
+
+async fn in_time<T>(exchange: impl Future<Output = Result<T, ObjectError>>) -> anyhow::Result<T> {
+    let ended = timeout(TIMEOUT, exchange).await;
+    Ok(ended.with_context(|| format!("NATS has not answered within {} s", TIMEOUT.as_secs()))??)
 }
 
 /// Returns the file of a component that is not given another name.
@@ -88,7 +139,7 @@ fn named_after(reference: &str) -> PathBuf {
     let repository = reference.split_once('@').map_or(reference, |(repository, _)| repository);
     let name = repository.rsplit('/').next().unwrap_or_default();
     let name = name.split(':').next().unwrap_or_default();
-    PathBuf::from(format!("{name}.wasm"))
+    PathBuf::from(format!("{}.wasm", name.strip_suffix(".wasm").unwrap_or(name)))
 }
 
 /// Returns the names that a component imports and exports.

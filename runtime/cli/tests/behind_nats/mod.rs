@@ -7,6 +7,7 @@ mod events;
 mod flood;
 mod guide;
 mod hello;
+mod objects;
 mod one_session;
 mod operator;
 mod permissions;
