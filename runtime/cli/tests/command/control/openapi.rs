@@ -27,7 +27,9 @@ impl Described {
     fn ask(&self, server: &Controlled, method: &str, (path, target): (&str, &str), body: &[u8]) -> Value {
         let (status, answer) = server.ask(method, target, body);
         let operation = &self.0["paths"][path][method.to_lowercase()];
-        let schema = &operation["responses"][status.to_string()]["content"]["application/json"]["schema"];
+        let response = &operation["responses"][status.to_string()];
+        let shared = response["$ref"].as_str().and_then(|target| self.0.pointer(target.strip_prefix('#')?));
+        let schema = &shared.unwrap_or(response)["content"]["application/json"]["schema"];
         assert!(schema.is_object(), "{method} {target}: {status} is not described: {answer}");
         // References lead to the components of the whole.
         let schema = json!({ "components": self.0["components"], "allOf": [schema] });
