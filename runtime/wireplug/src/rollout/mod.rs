@@ -8,6 +8,7 @@
 //!
 //! | file | its job |
 //! |---|---|
+//! | `plan` | which plans make sense |
 //! | `verdict` | from the reports of all nodes to the next state |
 //! | `heard` | which nodes were heard of lately |
 //! | `action` | from the state and a slot to what the node has to do |
@@ -17,6 +18,7 @@ mod action;
 mod error;
 mod heard;
 mod node;
+mod plan;
 mod verdict;
 
 use std::time::{SystemTime, UNIX_EPOCH};

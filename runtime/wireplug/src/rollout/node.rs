@@ -18,19 +18,13 @@ use crate::codec::Digest;
 use crate::server::NodeStatus;
 use crate::server::cluster::Member;
 use crate::server::slots::SlotList;
-use crate::slot::{Adopted, Counts, Slot, SwapError, SwapReport, Trial};
+use crate::slot::{Adopted, Counts, Slot, SwapError, SwapReport};
 use wireplug_base::{Chain, limited};
 
 /// How often a node reads the state of its codecs: while one is rolled out, and otherwise. So it
 /// takes at most so long until a rollout begins on all nodes.
 const WHILE_RUNNING: Duration = Duration::from_secs(1);
 const OTHERWISE: Duration = Duration::from_secs(5);
-
-/// The most steps of a rollout.
-const MAX_STEPS: usize = 16;
-
-/// The longest time that a step is held.
-const MAX_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The rollouts of a node's codecs.
 pub(crate) struct Rollouts {
@@ -129,6 +123,7 @@ impl Rollouts {
         let action = rollout.action(slot.now(rollout.to), done.made.map(|(step, _)| step), done.is_ours);
         let source = || slot.own_from(&rollout.file, rollout.to);
         let audited = Audited { slot, rollout };
+        let faults = slot.counts_of(rollout.to).faults;
         let ended = match &action {
             Action::Idle => {
                 if rollout.stage == Stage::TakenBack {
@@ -170,8 +165,8 @@ impl Rollouts {
             }
             ended if undoes => {
                 (done.made, done.is_ours) = (None, false);
-                if action == Action::RollBack {
-                    // The component has not failed on this node, so it may come again.
+                if action == Action::RollBack && ended.is_ok() && faults == 0 {
+                    // It has not failed on this node, so another rollout may bring it.
                     slot.forgive(rollout.to);
                 }
                 // The next look begins another trial, or finds nothing to do.
@@ -262,7 +257,7 @@ impl Rollouts {
         plan: RolloutPlan,
         by: &str,
     ) -> Result<Rollout, RolloutError> {
-        check(&plan)?;
+        plan.check()?;
         let slot = self.slot(codec)?;
         let from = slot.digest().ok_or_else(|| {
             RolloutError::Conflict(format!("{codec} is a native codec, which has no other version"))
@@ -423,82 +418,6 @@ fn log(rollout: &Rollout, nodes: usize) {
     }
 }
 
-/// Checks a plan.
-fn check(plan: &RolloutPlan) -> Result<(), RolloutError> {
-    let bad = |why: &str| Err(RolloutError::Plan(why.to_owned()));
-    let RolloutPlan { steps, hold_ms, .. } = plan;
-    let shares: Vec<(bool, f64)> = steps
-        .iter()
-        .filter_map(|step| step.trial())
-        .map(|(trial, share)| (trial == Trial::Shadow, share))
-        .collect();
-    if steps.len() > MAX_STEPS {
-        return bad("a rollout has at most 16 steps");
-    }
-    if shares.iter().any(|(_, share)| !(*share > 0.0 && *share <= 1.0)) {
-        return bad("the share of a step is more than 0 and at most 1");
-    }
-    let (shadows, canaries): (Vec<_>, Vec<_>) = shares.iter().partition(|(is_shadow, _)| *is_shadow);
-    if shares.iter().skip_while(|(is_shadow, _)| *is_shadow).any(|(is_shadow, _)| *is_shadow) {
-        return bad("shadows come before canaries");
-    }
-    if [shadows, canaries]
-        .iter()
-        .any(|shares: &Vec<(bool, f64)>| !shares.is_sorted_by(|one, other| one.1 < other.1))
-    {
-        return bad("the share grows from step to step");
-    }
-    if steps.iter().rev().skip(1).any(|step| *step == Step::Current) {
-        return bad("the step to all sessions is the last one");
-    }
-    if Duration::from_millis(*hold_ms) > MAX_HOLD {
-        return bad("a step is held for at most 7 days");
-    }
-    Ok(())
-}
-
 fn store(error: anyhow::Error) -> RolloutError {
     RolloutError::Store(error.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(steps: &[Step]) -> RolloutPlan {
-        RolloutPlan {
-            file: "oci://here/chat:2".to_owned(),
-            steps: steps.to_vec(),
-            hold_ms: 1000,
-            max_faults: 10,
-        }
-    }
-
-    #[test]
-    fn plans_that_make_no_sense_are_refused() {
-        use Step::{Canary, Current, Shadow};
-        for good in [
-            &[][..],
-            &[Current],
-            &[Shadow(0.1), Shadow(1.0), Canary(0.05), Canary(0.5), Current],
-            &[Canary(1.0)],
-        ] {
-            assert!(check(&plan(good)).is_ok(), "{good:?}");
-        }
-        for (bad, wanted) in [
-            (&[Canary(0.0)][..], "the share of a step"),
-            (&[Canary(1.1)], "the share of a step"),
-            (&[Shadow(f64::NAN)], "the share of a step"),
-            (&[Canary(0.1), Shadow(0.2)], "shadows come before"),
-            (&[Canary(0.5), Canary(0.5)], "the share grows"),
-            (&[Current, Canary(0.5)], "the step to all sessions"),
-            (&[Current, Current], "the step to all sessions"),
-            (&[Current; 17], "at most 16"),
-        ] {
-            let why = check(&plan(bad)).expect_err("it is refused").to_string();
-            assert!(why.starts_with(wanted) || why.contains(wanted), "{bad:?}: {why}");
-        }
-        let long = RolloutPlan { hold_ms: u64::MAX, ..plan(&[]) };
-        assert!(check(&long).is_err());
-    }
 }
